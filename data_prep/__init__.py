@@ -1,0 +1,1 @@
+"""From official archives to prepared folders. Imports no Keras, and of `keras_uq` only `preprocessing`."""

@@ -1,0 +1,149 @@
+"""Check image and label of each case, and report on all cases at once."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from data_prep.prepared import write_text
+
+# How to mend each kind of finding, and whether a case that has it can be used.
+FATAL, WARNING = "fatal", "warning"
+KINDS = {
+    "missing": (FATAL, "Restore the file from the archive, or take the case out of dataset.json."),
+    "unreadable": (FATAL, "Extract the file again; it is no NIfTI file."),
+    "truncated": (FATAL, "Extract the file again; the copy ends early."),
+    "bad_rank": (FATAL, "Save the scan as (x, y, z) or (x, y, z, channels)."),
+    "bad_dims": (FATAL, "Write the header again; an axis has no voxel."),
+    "bad_zooms": (FATAL, "Write the header again with the voxel size in millimetres."),
+    "bad_affine": (FATAL, "Write the header again with a finite, invertible affine."),
+    "bad_dtype": (FATAL, "Save the scan as integers or real numbers."),
+    "too_large": (FATAL, "Crop the scan, or raise the limit if the size is right."),
+    "shape_mismatch": (FATAL, "Resample the label to the image's grid (nearest neighbour)."),
+    "spacing_mismatch": (FATAL, "Resample the label to the image's grid, or copy the image's header."),
+    "label_channels": (FATAL, "Save the label as one volume of class numbers."),
+    "label_not_integer": (FATAL, "Save the label as integers; it looks resampled with interpolation."),
+    "label_not_finite": (FATAL, "Write the label again; it holds NaN or infinity."),
+    "unknown_label": (FATAL, "Add the value to `labels` of dataset.json, or mend the label."),
+    "image_not_finite": (FATAL, "Replace NaN and infinity, for instance by the air value."),
+    "image_constant": (FATAL, "Restore the image: every voxel has one value."),
+    "affine_mismatch": (WARNING, "Image and label lie elsewhere in space; they are paired voxel by voxel."),
+    "affine_zooms": (WARNING, "The affine's voxel size is not the header's; the header's is used."),
+    "label_empty": (WARNING, "The label has no foreground; the case counts as an empty one."),
+    "duplicate_image": (WARNING, "Two cases hold the same image; make sure that they fall into one set."),
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something about one case. `code` is a key of `KINDS`."""
+
+    case: str
+    code: str
+    detail: str
+
+    @property
+    def severity(self):
+        return KINDS[self.code][0]
+
+    @property
+    def mend(self):
+        return KINDS[self.code][1]
+
+
+class Report:
+    """The findings of all cases."""
+
+    def __init__(self, findings=(), cases=0):
+        self.findings = list(findings)
+        self.cases = cases
+
+    @property
+    def fatal(self):
+        return [finding for finding in self.findings if finding.severity == FATAL]
+
+    def to_json(self):
+        """Machine-readable form."""
+        findings = [{**asdict(f), "severity": f.severity, "mend": f.mend} for f in self.findings]
+        return json.dumps({"cases": self.cases, "fatal": len(self.fatal), "findings": findings}, indent=2)
+
+    @classmethod
+    def from_json(cls, text):
+        """The report that `to_json` wrote."""
+        content = json.loads(text)
+        findings = [Finding(entry["case"], entry["code"], entry["detail"]) for entry in content["findings"]]
+        return cls(findings, content["cases"])
+
+    def to_text(self):
+        """Form for a person, one line a finding, fatal ones first."""
+        lines = [f"{self.cases} cases checked: {len(self.fatal)} fatal findings, {len(self.findings)} in all."]
+        for finding in sorted(self.findings, key=lambda f: (f.severity != FATAL, f.case, f.code)):
+            lines.append(f"{finding.severity:7}  {finding.case}  {finding.code}: {finding.detail} {finding.mend}")
+        return "\n".join(lines) + "\n"
+
+    def write(self, folder):
+        """Write `report.json` and `report.txt`."""
+        write_text(self.to_json(), Path(folder) / "report.json")
+        write_text(self.to_text(), Path(folder) / "report.txt")
+
+
+def check_pair(case, image, label, labels):
+    """Findings about one case.
+
+    Args:
+        case: Its name.
+        image: `Scan` of the image.
+        label: `Scan` of the label.
+        labels: The values that may occur, integers.
+    """
+    found = []
+
+    def find(code, detail):
+        found.append(Finding(case, code, detail))
+
+    if label.voxels.ndim != 3:
+        find("label_channels", f"The label has shape {label.voxels.shape}.")
+    elif image.voxels.shape[:3] != label.voxels.shape:
+        find("shape_mismatch", f"Image {image.voxels.shape[:3]}, label {label.voxels.shape}.")
+    if not np.allclose(image.zooms, label.zooms, rtol=1e-3):
+        find("spacing_mismatch", f"Image {_numbers(image.zooms)} mm, label {_numbers(label.zooms)} mm.")
+    elif not np.allclose(image.affine, label.affine, atol=1e-2):
+        largest = np.abs(image.affine - label.affine).max()
+        find("affine_mismatch", f"The affines differ by up to {largest:.3g}.")
+    if not np.allclose(image.zooms, image.affine_zooms, rtol=1e-2):
+        find("affine_zooms", f"Header {_numbers(image.zooms)} mm, affine {_numbers(image.affine_zooms)} mm.")
+    find_image(image.voxels, find)
+    find_label(label.voxels, labels, find)
+    return found
+
+
+def find_image(voxels, find):
+    """Look for values that no network should see."""
+    if voxels.dtype.kind == "f" and not np.isfinite(voxels).all():
+        find("image_not_finite", f"{np.count_nonzero(~np.isfinite(voxels))} voxels are NaN or infinite.")
+    elif voxels.min() == voxels.max():
+        find("image_constant", f"Every voxel is {voxels.flat[0]}.")
+
+
+def find_label(voxels, labels, find):
+    """Look for values that are not declared classes."""
+    if voxels.dtype.kind == "f":
+        if not np.isfinite(voxels).all():
+            find("label_not_finite", f"{np.count_nonzero(~np.isfinite(voxels))} voxels are NaN or infinite.")
+            return
+        # Archives store classes as floats with rounding of the scale factor; interpolated labels are far from integers.
+        off = np.abs(voxels - np.rint(voxels)).max()
+        if off > 1e-3:
+            find("label_not_integer", f"A value is {off:.3g} away from an integer.")
+            return
+        voxels = np.rint(voxels)
+    present = {int(value) for value in np.unique(voxels)}
+    if not present <= set(labels):
+        find("unknown_label", f"Values {sorted(present - set(labels))}; declared are {sorted(labels)}.")
+    if present == {0}:
+        find("label_empty", "Every voxel is background.")
+
+
+def _numbers(values):
+    return " x ".join(f"{value:.4g}" for value in values)

@@ -1,0 +1,8 @@
+"""The papers' tables, run with `keras_uq` on prepared data, each cell a job of its own."""
+
+import os
+
+# Before TensorFlow is imported: its training is otherwise not deterministic on a CPU, and a resumed cell would not end
+# like an uninterrupted one.
+os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")

@@ -1,0 +1,157 @@
+"""What a published table is, and what a profile makes of it: data, no code that runs anything."""
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from keras_uq.preprocessing import Preprocessing
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a table, named as printed.
+
+    Args:
+        name: The row's name in the published CSV.
+        loss: Loss to train with, or `None` for a row made from other cells alone.
+        inputs: Names of rows whose cells (of the same seed) this one needs; their records enter its configuration.
+        predictor: `(model, seed, input_folders) -> predictor`, if not the table's. `model` is `None` without a loss.
+    """
+
+    name: str
+    loss: Any = None
+    inputs: tuple = ()
+    predictor: Callable | None = None
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a cell is trained and tested with, apart from its loss and seed. Every field is a JSON type.
+
+    `filters` are those of the first stage; `steps` are the batches of an epoch, `None` for all slices.
+    """
+
+    max_cases: int | None = None
+    size: tuple | None = (256, 256)
+    filters: int = 16
+    norm_momentum: float = 0.99
+    batch: int = 16
+    epochs: int = 20
+    steps: int | None = None
+    learning_rate: float = 0.01
+    decay_factor: float = 0.1
+    decay_every: int = 4
+    patience: int = 10
+    keep: str = "val_dice"
+    samples: int = 20
+
+
+@dataclass(frozen=True)
+class Table:
+    """One published table.
+
+    Args:
+        paper: Its key, such as `kethavath2025`.
+        name: Such as `table2`.
+        title: What the table shows.
+        dataset: Path of the paper's dataset below the data folder.
+        synthetic: Organ of the synthetic CT that stands in for it.
+        foreground: Label values that make the one foreground class.
+        ct: Preprocessing of CT; `mri`: of other scans. `size` is set by the settings.
+        model: `(input_shape, filters, norm_momentum) -> keras.Model`, uncompiled.
+        rows: In the order of the published table.
+        settings: The printed protocol.
+        spread: Which standard deviation the printed column is, `"slice"` or `"pixel"`.
+        departures: Where even the full protocol is not the paper's, and why.
+    """
+
+    paper: str
+    name: str
+    title: str
+    dataset: str
+    synthetic: str
+    foreground: frozenset
+    ct: Preprocessing
+    mri: Preprocessing
+    model: Callable
+    rows: tuple
+    settings: Settings
+    spread: str = "slice"
+    departures: tuple = ()
+
+    def row(self, name):
+        """The row of that name. Raises `ValueError` with the names there are."""
+        for row in self.rows:
+            if row.name == name:
+                return row
+        raise ValueError(f"{self.paper} {self.name} has no row {name!r}. Rows: {[row.name for row in self.rows]}.")
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How a table is cut down to a machine.
+
+    Args:
+        seeds: How many seeds by default.
+        multiple: Slices of a dataset that is not resized are padded to a multiple of this.
+        changes: Fields of `Settings` to change.
+        max_epochs: Epochs are cut to this, and schedule and patience with them.
+        synthetic: Whether the synthetic CT is the default dataset.
+        patients: Of the synthetic CT.
+    """
+
+    seeds: int
+    changes: dict
+    max_epochs: int | None = None
+    synthetic: bool = False
+    patients: int = 40
+    multiple: int = 16
+
+
+PROFILES = {
+    "demo": Profile(
+        seeds=1,
+        changes={"size": (64, 64), "batch": 4, "norm_momentum": 0.9, "steps": 60, "filters": 16},
+        synthetic=True,
+    ),
+    "small": Profile(seeds=3, changes={"max_cases": 80, "size": None, "filters": 8}, max_epochs=10),
+    "paper": Profile(seeds=3, changes={}),
+}
+# Below these an epoch's noise decides.
+LEAST_PATIENCE = 6
+
+
+def apply_profile(settings, profile):
+    """The settings of a profile, with schedule and patience scaled to its epochs."""
+    settings = dataclasses.replace(settings, **profile.changes)
+    return scale_epochs(settings, profile.max_epochs) if profile.max_epochs else settings
+
+
+def scale_epochs(settings, epochs):
+    """At most `epochs` epochs, the learning-rate steps and the patience scaled with them."""
+    share = min(epochs / settings.epochs, 1.0)
+    return dataclasses.replace(
+        settings,
+        epochs=min(epochs, settings.epochs),
+        decay_every=max(round(settings.decay_every * share), 1),
+        patience=settings.patience if share == 1 else max(round(settings.patience * share), LEAST_PATIENCE),
+    )
+
+
+def departures(table, settings, dataset, modality):
+    """Every way in which a run differs from the printed protocol, one sentence each."""
+    said = [f"data: {dataset}, not {table.dataset}"] if dataset != table.dataset else []
+    printed = dataclasses.asdict(table.settings)
+    for name, value in dataclasses.asdict(settings).items():
+        if value != printed[name]:
+            said.append(f"{name} {_said(value)} for {_said(printed[name])}")
+    if modality != "CT" and table.ct != table.mri:
+        said.append(f"{modality}: intensities clipped to percentiles {table.mri.percentiles}, no HU window")
+    return [*said, *table.departures]
+
+
+def _said(value):
+    if value is None:
+        return "unlimited"
+    return " x ".join(map(str, value)) if isinstance(value, (tuple, list)) else str(value)

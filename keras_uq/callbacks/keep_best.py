@@ -1,0 +1,44 @@
+"""Keep the weights of the best epoch, whatever happens to the process."""
+
+import math
+import os
+from pathlib import Path
+
+import keras
+
+
+class KeepBest(keras.callbacks.Callback):
+    """Write the weights whenever `monitor` is better than ever before.
+
+    The file is written under another name and renamed, so at every moment it is whole: the best so far, or absent.
+
+    Args:
+        path: File to write, ending in `.weights.h5`.
+        monitor: Entry of the logs, such as `"val_dice"`.
+        mode: `"max"` or `"min"`.
+
+    Attributes:
+        best: The best value so far.
+        best_epoch: Its epoch, counted from 0, or -1. An epoch whose value is not finite is never the best.
+    """
+
+    def __init__(self, path, monitor, mode):
+        super().__init__()
+        if mode not in ("max", "min"):
+            raise ValueError(f'`mode` must be "max" or "min". Received: mode={mode!r}.')
+        self.path = Path(path)
+        self.monitor = monitor
+        self.mode = mode
+        self.best = -math.inf if mode == "max" else math.inf
+        self.best_epoch = -1
+
+    def on_epoch_end(self, epoch, logs=None):
+        if self.monitor not in (logs or {}):
+            raise ValueError(f"KeepBest monitors {self.monitor!r}. The logs hold {sorted(logs or {})}.")
+        value = float(logs[self.monitor])
+        better = value > self.best if self.mode == "max" else value < self.best
+        if math.isfinite(value) and better:
+            self.best, self.best_epoch = value, epoch
+            temporary = self.path.with_name("partial-" + self.path.name)
+            self.model.save_weights(temporary)
+            os.replace(temporary, self.path)

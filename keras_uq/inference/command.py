@@ -1,0 +1,144 @@
+"""The command `keras-uq`: uncertainty maps of scans, without writing code."""
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+
+
+def main(arguments=None):
+    """Run the command; the exit status is 0 if every scan was predicted, 1 if some were not, 2 if none could be."""
+    options = _parser().parse_args(arguments)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        return _predict(options)
+    except (ValueError, OSError) as error:
+        print(f"keras-uq: {error}", file=sys.stderr)
+        return 2
+
+
+def _parser():
+    parser = argparse.ArgumentParser(prog="keras-uq", description="Segmentation with uncertainty maps. Research only.")
+    commands = parser.add_subparsers(required=True)
+    predict = commands.add_parser(
+        "predict", help="write mean, mask, entropy, std, variance and mutual information beside a scan"
+    )
+    predict.add_argument("--model", required=True, action="append", help=".keras file; several make an ensemble")
+    predict.add_argument("--image", required=True, help="a .nii or .nii.gz scan, or a folder of them")
+    predict.add_argument("--out", required=True, help="folder for the maps")
+    predict.add_argument("--samples", type=int, default=20, help="Monte Carlo dropout samples of each model (20)")
+    predict.add_argument("--seed", type=int, default=0, help="of the dropout masks (0)")
+    predict.add_argument("--batch-size", type=int, default=8, help="slices at a time (8)")
+    predict.add_argument(
+        "--deterministic", action="store_true", help="leave dropout off: an ensemble of its members alone"
+    )
+    predict.add_argument("--independent-masks", action="store_true", help="masks of its own for each slice")
+    predict.add_argument("--preprocessing", help="JSON file, for a model that carries none")
+    predict.add_argument("--again", action="store_true", help="predict scans whose maps are there already")
+    return parser
+
+
+def _predict(options):
+    from rich.progress import Progress, TextColumn, TimeElapsedColumn
+
+    from keras_uq.inference.nifti import predict_nifti, sidecar_path
+
+    scans = _scans(options.image)
+    out_dir = Path(options.out)
+    _check_writable(out_dir)
+    preprocessing = _preprocessing(options)
+    predictor = _predictor(options)
+    failed, kept = [], 0
+    columns = (*Progress.get_default_columns(), TimeElapsedColumn(), TextColumn("{task.fields[scan]}"))
+    with Progress(*columns) as progress:
+        task = progress.add_task("scans", total=len(scans), scan="")
+        for scan in scans:
+            progress.update(task, scan=scan.name)
+            if not options.again and _is_done(sidecar_path(scan, out_dir), predictor, preprocessing):
+                kept += 1
+            else:
+                try:
+                    predict_nifti(predictor, scan, out_dir, preprocessing, batch_size=options.batch_size)
+                except ValueError as error:
+                    failed.append(scan.name)
+                    progress.console.print(f"[red]not predicted[/red] {error}")
+            progress.advance(task)
+    print(f"{len(scans) - len(failed) - kept} predicted, {kept} already there, {len(failed)} failed: {out_dir}")
+    if failed:
+        return 2 if len(failed) == len(scans) else 1
+    return 0
+
+
+def _scans(image):
+    image = Path(image)
+    if image.is_file():
+        return [image]
+    if not image.is_dir():
+        raise ValueError(f"There is no scan or folder {image}.")
+    # Some archives carry hidden companions of each file, named ._scan.nii.gz.
+    scans = sorted(
+        file for file in image.iterdir() if file.name.endswith((".nii", ".nii.gz")) and not file.name.startswith(".")
+    )
+    if not scans:
+        raise ValueError(f"{image} holds no .nii or .nii.gz file.")
+    return scans
+
+
+def _check_writable(out_dir):
+    try:
+        out_dir.mkdir(parents=True, exist_ok=True)
+        probe = out_dir / ".keras-uq-probe"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise ValueError(f"The output folder {out_dir} cannot be written ({error.strerror or error}).") from error
+
+
+def _preprocessing(options):
+    from keras_uq.inference.published import read_preprocessing
+    from keras_uq.preprocessing import Preprocessing
+
+    if options.preprocessing:
+        return Preprocessing.from_json(Path(options.preprocessing).read_text())
+    for model in options.model:
+        if not Path(model).is_file():
+            raise ValueError(f"There is no model file {model}.")
+    found = [read_preprocessing(model) for model in options.model]
+    if None in found:
+        raise ValueError(
+            f"{options.model[found.index(None)]} carries no preprocessing. Give it with --preprocessing file.json, or "
+            f"save the model with keras_uq.inference.save_model."
+        )
+    if any(other != found[0] for other in found):
+        raise ValueError("The models need different preprocessing, so they cannot predict as one ensemble.")
+    return found[0]
+
+
+def _predictor(options):
+    from keras_uq.inference.ensemble import Ensemble
+    from keras_uq.inference.mc_dropout import MCDropout
+    from keras_uq.inference.published import load_model
+
+    if options.deterministic:
+        return Ensemble(options.model)
+    members = [
+        MCDropout(load_model(model), options.samples, options.seed + index, shared=not options.independent_masks)
+        for index, model in enumerate(options.model)
+    ]
+    return members[0] if len(members) == 1 else Ensemble(members)
+
+
+def _is_done(sidecar, predictor, preprocessing):
+    """Whether the maps beside a sidecar are those this command would write."""
+    try:
+        record = json.loads(sidecar.read_text())
+    except (OSError, json.JSONDecodeError):
+        return False
+    return record.get("predictor") == predictor.describe() and record.get("preprocessing") == json.loads(
+        preprocessing.to_json()
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

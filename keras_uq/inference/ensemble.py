@@ -1,0 +1,56 @@
+"""Several models as one predictor (Lakshminarayanan et al., 2017)."""
+
+from pathlib import Path
+
+import numpy as np
+
+from keras_uq.inference.maps import MapSum
+from keras_uq.inference.published import load_model
+
+
+class Ensemble:
+    """Members that predict one after the other, with the interface of `MCDropout`.
+
+    Args:
+        models: Keras models, `.keras` files, or predictors such as `MCDropout`. Files are loaded one at a time, so the
+            memory needed does not grow with their number. The samples of a predictor count as members of their own.
+
+    Raises:
+        ValueError: If there is no model.
+    """
+
+    def __init__(self, models):
+        self.models = list(models)
+        if not self.models:
+            raise ValueError("An ensemble needs at least one model. Received: none.")
+
+    def describe(self):
+        """What is needed to repeat the prediction, as JSON types."""
+        return {"method": "ensemble", "members": [_describe(member) for member in self.models]}
+
+    def predict(self, images, batch_size=8, case=0):
+        """Maps of the images, as `MCDropout.predict`; a member is a sample."""
+        total = MapSum()
+        for sample in self.draw(images, batch_size, case):
+            total.add(sample)
+        return total.maps()
+
+    def draw(self, images, batch_size=8, case=0):
+        """Yield the members' predictions, one after the other, each `(images, *spatial, classes)`."""
+        for member in self.models:
+            if hasattr(member, "draw"):
+                yield from member.draw(images, batch_size, case)
+                continue
+            model = load_model(member) if isinstance(member, (str, Path)) else member
+            yield np.concatenate(
+                [
+                    np.asarray(model.predict_on_batch(images[start : start + batch_size]), dtype="float32")
+                    for start in range(0, len(images), batch_size)
+                ]
+            )
+
+
+def _describe(member):
+    if hasattr(member, "describe"):
+        return member.describe()
+    return Path(member).name if isinstance(member, (str, Path)) else member.name

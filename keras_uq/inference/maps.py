@@ -1,0 +1,111 @@
+"""The maps of a prediction, summed sample by sample: memory does not grow with the number of samples."""
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+CLIP = 1e-7
+
+
+@dataclass(frozen=True)
+class UncertaintyMaps:
+    """What a set of stochastic predictions says about each voxel, all float32.
+
+    With one class, `p` below stands for the two probabilities `p` and `1 - p`. Logarithms are natural: the entropies
+    of two classes lie in `[0, log 2]`.
+
+    Attributes:
+        mean: Mean probability, `(images, *spatial, classes)`: the prediction.
+        std: Standard deviation over the samples (population), same shape.
+        variance: Its square.
+        entropy: `-sum p log p` of the mean, `(images, *spatial)`: the total uncertainty.
+        expected_entropy: Mean over the samples of their entropies: what stays when the model is certain of itself.
+        mutual_information: `entropy - expected_entropy`, at least 0: the share that comes from the model.
+        samples: How many predictions went in.
+
+    Reference:
+        Kethavath et al. (2025), Eq. 11 and 16; Hiroike (2026), Eq. 8 to 10.
+    """
+
+    mean: np.ndarray
+    std: np.ndarray
+    variance: np.ndarray
+    entropy: np.ndarray
+    expected_entropy: np.ndarray
+    mutual_information: np.ndarray
+    samples: int
+
+    @property
+    def mask(self):
+        """The predicted classes, uint8 `(images, *spatial)`: `mean >= 0.5` for one class, else the arg-max."""
+        if self.mean.shape[-1] == 1:
+            return (self.mean[..., 0] >= 0.5).astype("uint8")
+        return np.argmax(self.mean, axis=-1).astype("uint8")
+
+    @classmethod
+    def concatenate(cls, parts):
+        """The maps of several batches, one after the other."""
+        arrays = {
+            entry.name: np.concatenate([getattr(part, entry.name) for part in parts])
+            for entry in fields(cls)
+            if entry.name != "samples"
+        }
+        return cls(**arrays, samples=parts[0].samples)
+
+
+class MapSum:
+    """Moments of the samples seen so far (Welford, 1962). Add samples of one shape, then ask for the maps."""
+
+    def __init__(self):
+        self.samples = 0
+
+    def add(self, probabilities):
+        """Take in one sample, `(images, *spatial, classes)`.
+
+        Raises:
+            ValueError: If a value is not within [0, 1] or the shape is not that of the first sample.
+        """
+        probabilities = np.asarray(probabilities, dtype="float32")
+        if self.samples == 0:
+            self._mean = np.zeros_like(probabilities)
+            self._squares = np.zeros_like(probabilities)
+            self._entropy = np.zeros(probabilities.shape[:-1], dtype="float32")
+        if probabilities.shape != self._mean.shape:
+            raise ValueError(f"Expected samples of shape {self._mean.shape}. Received: {probabilities.shape}.")
+        entropy = binary_or_categorical_entropy(probabilities)
+        self.samples += 1
+        difference = probabilities - self._mean
+        self._mean += difference / self.samples
+        self._squares += difference * (probabilities - self._mean)
+        self._entropy += (entropy - self._entropy) / self.samples
+
+    def maps(self):
+        """`UncertaintyMaps` of the samples so far. Raises `ValueError` if there are none."""
+        if self.samples == 0:
+            raise ValueError("There is no sample to make maps of.")
+        variance = np.maximum(self._squares / self.samples, 0)
+        entropy = binary_or_categorical_entropy(self._mean)
+        return UncertaintyMaps(
+            mean=self._mean,
+            std=np.sqrt(variance),
+            variance=variance,
+            entropy=entropy,
+            expected_entropy=self._entropy,
+            # Never negative but for rounding.
+            mutual_information=np.maximum(entropy - self._entropy, 0),
+            samples=self.samples,
+        )
+
+
+def binary_or_categorical_entropy(probabilities):
+    """Entropy of each voxel in nats, `(images, *spatial)`, of probabilities `(images, *spatial, classes)`."""
+    if probabilities.size and not (probabilities.min() >= 0 and probabilities.max() <= 1):
+        raise ValueError(
+            "Expected probabilities in [0, 1]. "
+            f"Received values from {probabilities.min()} to {probabilities.max()}. "
+            "Does the model return logits? End it in a sigmoid or softmax."
+        )
+    if probabilities.shape[-1] == 1:
+        p = np.clip(probabilities[..., 0], CLIP, 1 - CLIP)
+        return -(p * np.log(p) + (1 - p) * np.log1p(-p))
+    return -np.sum(probabilities * np.log(np.maximum(probabilities, CLIP)), axis=-1)

@@ -1,0 +1,281 @@
+"""Monte Carlo dropout on any Keras model that has dropout layers (Gal and Ghahramani, 2016)."""
+
+import math
+from weakref import WeakKeyDictionary
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from keras_uq.inference.maps import MapSum, UncertaintyMaps
+
+# `SpatialDropout1D`, `2D` and `3D` inherit from `Dropout`.
+FAMILY = (layers.Dropout, layers.GaussianDropout, layers.AlphaDropout)
+
+# Random layers of Keras that belong to training alone: at inference they pass their input on.
+TRAINING_ONLY = tuple(
+    getattr(layers, name)
+    for name in dir(layers)
+    if name.startswith("Random") or name in ("AugMix", "CutMix", "GaussianNoise", "MixUp", "Pipeline", "RandAugment")
+)
+
+
+class MCDropout:
+    """Sample predictions with dropout on and everything else as at inference.
+
+    Works on functional, sequential, nested and subclassed models and on dropout inside custom layers. Batch
+    normalisation uses its stored statistics, augmentation layers rest, and the model is left as it was, bit for bit.
+
+    Args:
+        model: A built Keras model with one output of probabilities.
+        samples: Number of predictions, T.
+        seed: Of the dropout masks; `None` draws one. `predictor.seed` tells it.
+        shared: Whether the images of one `predict` share each sample's masks. They do by default: the slices of a volume
+            then come from one function, and a sample is a volume that means something. With `False` each image has its
+            own masks.
+        deterministic_layers: Classes of further random layers that may stay as at inference (an LSTM, say).
+
+    Raises:
+        ValueError: If nothing in the model would be random, or a layer outside the dropout family draws random
+            numbers of its own and is not listed in `deterministic_layers`.
+
+    The masks are drawn with 8 bits an entry: a rate of 0.15 becomes 1 - 218/256 = 0.148, and outputs are scaled to
+    match, so means stay exact. Masks are a function of `seed`, `case`, sample and layer: the same call gives the same
+    maps.
+    """
+
+    def __init__(self, model, samples=20, seed=None, shared=True, deterministic_layers=()):
+        if samples < 1:
+            raise ValueError(f"Expected at least one sample. Received: samples={samples!r}.")
+        self.model = model
+        self.samples = samples
+        self.seed = int(np.random.SeedSequence().entropy % 2**32) if seed is None else int(seed)
+        self.shared = shared
+        _check_layers(model, tuple(deterministic_layers))
+        self._stem, head = _stem_and_head(model)
+        self._sampler = _Sampler(head, shared)
+
+    @property
+    def dropout_layers(self):
+        """Names, kinds and rates of the layers that are sampled, in the model's order."""
+        return [
+            {"name": layer.name, "kind": type(layer).__name__, "rate": float(layer.rate)}
+            for layer in self._sampler.dropouts
+        ]
+
+    def describe(self):
+        """What is needed to repeat the prediction, as JSON types."""
+        return {
+            "method": "Monte Carlo dropout",
+            "samples": self.samples,
+            "seed": self.seed,
+            "masks": "one for all slices of a scan" if self.shared else "one for each slice",
+            "dropout_layers": self.dropout_layers,
+            "other_layers": "as at inference; batch normalisation uses its stored statistics",
+        }
+
+    def predict(self, images, batch_size=8, case=0):
+        """Maps of the images.
+
+        Args:
+            images: `(images, *spatial, channels)`, as the model takes them.
+            batch_size: Images at a time.
+            case: Number of the case these images are; another case has other masks.
+
+        Returns:
+            `UncertaintyMaps`. Memory does not depend on `samples`.
+        """
+        parts = []
+        for start, batch in _batches(images, batch_size):
+            total = MapSum()
+            features = self._features(batch)
+            for sample in range(self.samples):
+                total.add(self._sample(features, len(batch), batch_size, case, sample, start))
+            parts.append(total.maps())
+        return UncertaintyMaps.concatenate(parts)
+
+    def draw(self, images, batch_size=8, case=0):
+        """Yield the samples that `predict` averages, one after the other, each `(images, *spatial, classes)`."""
+        for sample in range(self.samples):
+            yield np.concatenate(
+                [
+                    self._sample(self._features(batch), len(batch), batch_size, case, sample, start)
+                    for start, batch in _batches(images, batch_size)
+                ]
+            )
+
+    def _features(self, batch):
+        """What the deterministic first part of the model makes of a batch; it is the same for every sample."""
+        return batch if self._stem is None else self._stem.predict_on_batch(batch)
+
+    def _sample(self, features, count, batch_size, case, sample, start):
+        # Shared masks do not depend on the position in the volume, so batches of any size give the same sample.
+        self._sampler.seed([self.seed, case, sample, 0 if self.shared else start])
+        if keras.backend.backend() == "jax" and count < batch_size:
+            # JAX compiles again for every batch size.
+            features = keras.tree.map_structure(
+                lambda x: np.concatenate([x, np.repeat(x[:1], batch_size - count, axis=0)]), features
+            )
+        output = self._sampler.predict_on_batch(features)
+        if isinstance(output, (list, tuple, dict)):
+            raise ValueError(f"MCDropout needs a model with one output. Received: {len(output)} outputs.")
+        return np.asarray(output, dtype="float32")[:count]
+
+
+class _Sampler(keras.Model):
+    """The model with its dropout layers redirected to `_Twin` layers while it is traced. Never saved."""
+
+    def __init__(self, model, shared):
+        super().__init__(name="sampler")
+        self.model = model
+        self.dropouts = [layer for layer in _all_layers(model) if isinstance(layer, FAMILY) and layer.rate > 0]
+        self.twins = [_Twin(layer, shared) for layer in self.dropouts]
+
+    def call(self, images, training=False):
+        for layer, twin in zip(self.dropouts, self.twins):
+            # A function: an assigned layer would be tracked as part of the model.
+            layer.call = lambda x, training=False, twin=twin: twin(x)
+        try:
+            return self.model(images, training=False)
+        finally:
+            for layer in self.dropouts:
+                del layer.call
+
+    def seed(self, identity):
+        """Set the masks of the next prediction: a function of `identity` (integers) and the layer."""
+        for index, twin in enumerate(self.twins):
+            state = np.random.SeedSequence([*identity, index]).generate_state(2) >> 1
+            twin.random.state.assign(ops.cast(state.astype("int64"), twin.random.state.dtype))
+
+
+class _Twin(layers.Layer):
+    """Applies the dropout of another layer with masks of its own generator."""
+
+    def __init__(self, layer, shared):
+        super().__init__(dtype=layer.dtype_policy, name=f"{layer.name}_twin")
+        # In a list: an attribute that is a layer would be tracked.
+        self._original = [layer]
+        self.shared = shared
+        self.random = keras.random.SeedGenerator(0)
+
+    def call(self, x):
+        layer = self._original[0]
+        shape = self._noise_shape(x)
+        if isinstance(layer, layers.GaussianDropout):
+            deviation = math.sqrt(layer.rate / (1 - layer.rate))
+            return x * keras.random.normal(shape, mean=1.0, stddev=deviation, dtype=x.dtype, seed=self.random)
+        levels = round(256 * (1 - layer.rate))
+        if 0 < levels < 256:
+            keep_rate = levels / 256
+            keep = self._bytes(shape) < ops.cast(levels, "uint8")
+        else:
+            keep_rate = 1 - layer.rate
+            keep = keras.random.uniform(shape, dtype="float32", seed=self.random) < keep_rate
+        if isinstance(layer, layers.AlphaDropout):
+            return _alpha_dropout(x, keep, keep_rate)
+        return ops.where(keep, x * (1 / keep_rate if keep_rate else 0.0), ops.zeros((), x.dtype))
+
+    def _noise_shape(self, x):
+        layer = self._original[0]
+        batch, *rest = ops.shape(x)
+        if "Spatial" in type(layer).__name__:
+            channels_first = getattr(layer, "data_format", None) == "channels_first"
+            rest = [rest[0], *[1] * (len(rest) - 1)] if channels_first else [*[1] * (len(rest) - 1), rest[-1]]
+        elif getattr(layer, "noise_shape", None) is not None:
+            given = list(layer.noise_shape)
+            rest = [size if own is None else own for size, own in zip(rest, given[1:])]
+            batch = batch if given[0] is None else given[0]
+        return [1 if self.shared else batch, *rest]
+
+    def _bytes(self, shape):
+        """Random bytes. Drawn as words and taken apart: random numbers are the whole cost of a sample."""
+        size = math.prod(shape)
+        words = keras.random.randint((-(-size // 4), 1), -(2**31), 2**31 - 1, "int32", self.random)
+        return ops.reshape(ops.reshape(ops.view(words, "uint8"), (-1,))[:size], shape)
+
+
+def _alpha_dropout(x, keep, keep_rate):
+    """Klambauer et al. (2017): dropped units get the negative saturation value, then mean and variance are restored."""
+    saturation = -1.6732632423543772 * 1.0507009873554805
+    scale = (keep_rate * (1 + (1 - keep_rate) * saturation**2)) ** -0.5
+    shift = -scale * saturation * (1 - keep_rate)
+    return scale * ops.where(keep, x, ops.cast(saturation, x.dtype)) + shift
+
+
+def _all_layers(model):
+    return model._flatten_layers(include_self=True, recursive=True)
+
+
+def _check_layers(model, deterministic_layers):
+    if not getattr(model, "built", False):
+        raise ValueError("MCDropout needs a built model. Call it once on a batch of images first.")
+    found = _all_layers(model)
+    dropouts = [layer for layer in found if isinstance(layer, FAMILY)]
+    if not any(layer.rate > 0 for layer in dropouts):
+        names = [layer.name for layer in dropouts]
+        seen = f"its dropout layers {names} have rate 0" if names else f"it has none among its {len(found)} layers"
+        raise ValueError(
+            f"MCDropout needs a model with dropout layers, but {seen}: every sample would be the same. Train with "
+            f"dropout, or use `Ensemble` with several models."
+        )
+    known = {id(seed) for layer in found if isinstance(layer, (*FAMILY, *TRAINING_ONLY)) for seed in _seeds(layer)}
+    for layer in found:
+        own = {id(seed) for seed in _seeds(layer)} - known
+        inside = {id(seed) for child in _all_layers(layer)[1:] for seed in _seeds(child)}
+        if own - inside and not isinstance(layer, deterministic_layers) and _draws(layer):
+            raise ValueError(
+                f"Layer {layer.name!r} ({type(layer).__name__}) draws random numbers that MCDropout cannot sample. "
+                f"Use a Keras dropout layer inside it, or pass `deterministic_layers=({type(layer).__name__},)` to keep "
+                f"it as at inference."
+            )
+
+
+def _seeds(layer):
+    return [variable for variable in layer.variables if "seed_generator_state" in variable.path]
+
+
+def _draws(layer):
+    """Recurrent layers own a generator even where both of their dropout rates are 0."""
+    rates = [getattr(layer, name) for name in ("dropout", "recurrent_dropout") if hasattr(layer, name)]
+    return not rates or any(rates)
+
+
+# A split adds nodes to the layers' graph, so each model is split once.
+_SPLITS = WeakKeyDictionary()
+
+
+def _stem_and_head(model):
+    """The part of a functional model before its first dropout, and the rest; `(None, model)` where it has no parts."""
+    if type(model).__name__ != "Functional":
+        return None, model
+    if model not in _SPLITS:
+        parts = _split(model)
+        if parts is None:
+            return None, model
+        _SPLITS[model] = parts
+    return _SPLITS[model]
+
+
+def _split(model):
+    inner = [layer for layer in model.layers if not isinstance(layer, layers.InputLayer)]
+    if any(len(layer._inbound_nodes) != 1 for layer in inner):
+        return None  # A shared layer has several inputs; running the whole model is always right.
+    random, boundary = set(), {}
+    for layer in inner:
+        inputs = keras.tree.flatten(layer.input)
+        sampled = any(isinstance(part, FAMILY) and part.rate > 0 for part in _all_layers(layer))
+        if sampled or any(id(tensor) in random for tensor in inputs):
+            boundary.update({id(tensor): tensor for tensor in inputs if id(tensor) not in random})
+            random.update(id(tensor) for tensor in keras.tree.flatten(layer.output))
+    boundary = list(boundary.values())
+    if {id(tensor) for tensor in boundary} == {id(tensor) for tensor in model.inputs}:
+        return None
+    features = boundary[0] if len(boundary) == 1 else boundary
+    return keras.Model(model.input, features), keras.Model(features, model.output)
+
+
+def _batches(images, batch_size):
+    if len(images) == 0:
+        raise ValueError("There is no image to predict. Received an empty array.")
+    for start in range(0, len(images), batch_size):
+        yield start, np.asarray(images[start : start + batch_size])

@@ -1,0 +1,110 @@
+"""A NIfTI scan in, maps of the same geometry out."""
+
+import datetime
+import json
+import os
+import platform
+import zlib
+from pathlib import Path
+
+import keras
+import nibabel
+import numpy as np
+
+from keras_uq._version import __version__
+from keras_uq.preprocessing import read_nifti
+
+MAPS = ("mean", "mask", "entropy", "std", "variance", "mutual_information")
+
+
+def scan_name(path):
+    """File name of a scan without `.nii` or `.nii.gz`."""
+    return Path(path).name.removesuffix(".gz").removesuffix(".nii")
+
+
+def sidecar_path(path, out_dir):
+    """Where the JSON beside the maps of a scan is, which is written last."""
+    return Path(out_dir) / f"{scan_name(path)}_uncertainty.json"
+
+
+def predict_nifti(predictor, path, out_dir, preprocessing, maps=MAPS, batch_size=8):
+    """Write the uncertainty maps of a scan.
+
+    Args:
+        predictor: An `MCDropout` or `Ensemble`.
+        path: Scan, `.nii` or `.nii.gz`, `(x, y, z)` or `(x, y, z, channels)`.
+        out_dir: Folder for `<scan>_<map>.nii.gz` and `<scan>_uncertainty.json`; made if need be.
+        preprocessing: The `Preprocessing` the model was trained with.
+        maps: Which maps, of `mean` and `std` (probability), `variance`, `mask` (class numbers), `entropy` and
+            `mutual_information` (nats). With two or more classes the first three have a last axis of classes.
+        batch_size: Slices at a time.
+
+    Returns:
+        The paths written, by map. Each has the scan's affine, units and grid: maps are resampled bilinearly, the mask
+        by nearest neighbour. The JSON tells samples, seed, layers, preprocessing and versions.
+
+    Raises:
+        BadScan: If the scan cannot be read.
+        ValueError: If its channels are not those of the model, or a map is unknown.
+        OSError: If the folder cannot be written.
+    """
+    path, out_dir = Path(path), Path(out_dir)
+    unknown = set(maps) - set(MAPS)
+    if unknown:
+        raise ValueError(f"Unknown maps {sorted(unknown)}. Known: {MAPS}.")
+    out_dir.mkdir(parents=True, exist_ok=True)
+    scan = read_nifti(path)
+    images, geometry = preprocessing.image(scan.voxels, scan.affine)
+    # The scan's name decides its masks, so that a folder gives the same maps in any order.
+    result = predictor.predict(images, batch_size=batch_size, case=zlib.crc32(scan_name(path).encode()))
+    written = {}
+    for name in maps:
+        if name == "mask":
+            data = geometry.restore(result.mask, "nearest")
+        else:
+            data = _restore(geometry, getattr(result, name))
+        written[name] = out_dir / f"{scan_name(path)}_{name}.nii.gz"
+        _write_nifti(data, scan, written[name])
+    sidecar = {
+        "scan": path.name,
+        "predictor": predictor.describe(),
+        "samples": result.samples,
+        "preprocessing": json.loads(preprocessing.to_json()),
+        "maps": {name: file.name for name, file in written.items()},
+        "units": {"mean": "probability", "std": "probability", "entropy": "nat", "mutual_information": "nat"},
+        "versions": {
+            "keras_uq": __version__,
+            "keras": keras.__version__,
+            "backend": keras.backend.backend(),
+            "python": platform.python_version(),
+        },
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "notice": "For research. Not a medical device.",
+    }
+    write_text(json.dumps(sidecar, indent=2), sidecar_path(path, out_dir))
+    return written
+
+
+def write_text(text, path):
+    """Write a file whole or not at all."""
+    temporary = path.with_name("." + path.name)
+    temporary.write_text(text)
+    os.replace(temporary, path)
+
+
+def _restore(geometry, volume):
+    if volume.ndim == 3:
+        return geometry.restore(volume)
+    channels = [geometry.restore(np.ascontiguousarray(volume[..., index])) for index in range(volume.shape[-1])]
+    return channels[0] if len(channels) == 1 else np.stack(channels, axis=-1)
+
+
+def _write_nifti(data, scan, path):
+    header = scan.header.copy()
+    header.set_data_dtype(data.dtype)
+    header.set_slope_inter(1, 0)
+    header["cal_min"] = header["cal_max"] = 0
+    image = nibabel.Nifti1Image(data, scan.affine, header)
+    temporary = path.with_name("." + path.name)
+    nibabel.save(image, temporary)
+    os.replace(temporary, path)

@@ -1,0 +1,61 @@
+"""A model file that carries the preprocessing its scans need."""
+
+import os
+import tempfile
+import zipfile
+from pathlib import Path
+
+import keras
+
+from keras_uq.preprocessing import Preprocessing
+
+MEMBER = "keras_uq/preprocessing.json"
+
+
+def save_model(model, path, preprocessing):
+    """Write a model and its preprocessing to one `.keras` file that needs neither our code nor a compiler to load.
+
+    Args:
+        model: A Keras model; its loss, optimizer and metrics are left out.
+        path: File to write, ending in `.keras`. It appears whole or not at all.
+        preprocessing: A `Preprocessing`.
+
+    The preprocessing is a further member of the archive, which `keras.saving.load_model` ignores; saving the loaded
+    model again with Keras loses it.
+    """
+    path = Path(path)
+    if path.suffix != ".keras":
+        raise ValueError(f"Expected a path that ends in .keras. Received: {path.name!r}.")
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".saving-") as folder:
+        whole = Path(folder) / path.name
+        # The configuration holds the compilation of a compiled model; a copy made from it has none.
+        copy = model.__class__.from_config(model.get_config()) if model.compiled else model
+        if copy is not model:
+            copy.set_weights(model.get_weights())
+        copy.save(whole)
+        with zipfile.ZipFile(whole, "a") as archive:
+            archive.writestr(MEMBER, preprocessing.to_json())
+        os.replace(whole, path)
+
+
+def load_model(path):
+    """Load the model of a `.keras` file, uncompiled and in safe mode.
+
+    Raises:
+        ValueError: If the file is missing or holds no model, or its layers need code that was not imported.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(f"There is no model file {path}.")
+    try:
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
+    except (TypeError, ValueError, OSError, KeyError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path.name} cannot be loaded as a Keras model: {error}") from error
+
+
+def read_preprocessing(path):
+    """The `Preprocessing` that `save_model` put beside the model, or `None` if the file has none."""
+    with zipfile.ZipFile(path) as archive:
+        if MEMBER not in archive.namelist():
+            return None
+        return Preprocessing.from_json(archive.read(MEMBER).decode())

@@ -1,0 +1,72 @@
+"""Losses for segmentation, each a function and a class: `tversky(...)` and `Tversky(...)`.
+
+**Shapes.** `y_true` and `y_pred` are `(batch, *spatial, classes)` with any number of spatial axes. One class: the
+probability of foreground (sigmoid). Two or more: one-hot labels against softmax. The functions return one value an
+image, `(batch,)`; the classes leave `reduction` and `sample_weight` to Keras. Give `compile` the class: Keras squeezes
+the inputs of a function first.
+
+**Options of every loss** (keyword arguments of the functions, arguments of the classes):
+
+- `over`: `"image"` (default) scores each image alone; `"batch"` sums over the batch first and repeats the value.
+- `include_background`: With two or more classes, `False` leaves channel 0 out of the mean over classes.
+- `class_weights`: One number of at least 0 a class; the mean over classes becomes `sum(w * loss) / sum(w)`.
+- `ignore_value`: Voxels whose `y_true` has this value in every channel leave every sum.
+- `multilabel`: The channels are independent sigmoids, none of them background.
+- `from_logits`: `y_pred` holds logits.
+- `mask` (function and `__call__` only): True where a voxel counts, `(batch, *spatial)`.
+
+Overlap losses also take `smooth`, in voxels, added to numerator and denominator, so that a class in neither map costs
+0, and `smooth_numerator`, which replaces it in the numerator (0 for Mehrtash et al., 2020).
+
+Wrong shapes, options or weights raise a `ValueError` that says what was expected, what came and how to mend it.
+
+**The papers' symbols.** Papers swap letters; here `alpha` is always the price of a false positive and `beta` that of a
+false negative.
+
+| paper, equation | here |
+| --- | --- |
+| Kethavath et al. (2025), Eq. 1 | `Dice(over="batch")` |
+| Eq. 2 | `LogCosh()` |
+| Eq. 3 | `BinaryCrossentropy()` |
+| Eq. 4 | `Tversky(alpha=0.3, beta=0.7, over="batch")` |
+| Eq. 5, its `gamma` | `FocalTversky(alpha=0.3, beta=0.7, exponent=0.75, over="batch")` |
+| Eq. 6 | `LogDice(over="batch")` |
+| Eq. 7 | `Hybrid(over="batch")` |
+| Eq. 8 | `Jaccard(over="batch")` |
+| Eq. 9, 10 | `SSIM()` |
+"""
+
+from keras_uq.losses._base import SegmentationLoss
+from keras_uq.losses.crossentropy import BinaryCrossentropy, binary_crossentropy
+from keras_uq.losses.dice import Dice, dice
+from keras_uq.losses.focal_tversky import FocalTversky, focal_tversky
+from keras_uq.losses.hybrid import Hybrid, hybrid
+from keras_uq.losses.jaccard import Jaccard, jaccard
+from keras_uq.losses.log_cosh import LogCosh, LogCoshDice, log_cosh, log_cosh_dice
+from keras_uq.losses.log_dice import LogDice, log_dice
+from keras_uq.losses.ssim import SSIM, ssim
+from keras_uq.losses.tversky import Tversky, tversky
+
+__all__ = [
+    "SSIM",
+    "BinaryCrossentropy",
+    "Dice",
+    "FocalTversky",
+    "Hybrid",
+    "Jaccard",
+    "LogCosh",
+    "LogCoshDice",
+    "LogDice",
+    "SegmentationLoss",
+    "Tversky",
+    "binary_crossentropy",
+    "dice",
+    "focal_tversky",
+    "hybrid",
+    "jaccard",
+    "log_cosh",
+    "log_cosh_dice",
+    "log_dice",
+    "ssim",
+    "tversky",
+]

@@ -1,0 +1,156 @@
+"""Labels and predictions, checked and brought to one form: what every loss starts from."""
+
+import keras
+from keras import ops
+
+
+class Pair:
+    """Labels `y_true` and probabilities `y_pred` of one batch, both `(batch, *spatial, classes)`.
+
+    The options are those of every loss in this package; `keras_uq.losses` explains them.
+
+    Attributes:
+        y_true: Labels, float32 or wider. Zero where a voxel is ignored.
+        y_pred: Probabilities, same type. Zero where a voxel is ignored.
+        logits: The predictions as they came if `from_logits`, else `None`.
+        valid: 1 where a voxel counts and 0 where not, `(batch, *spatial, 1)`, or `None` if all count.
+    """
+
+    def __init__(
+        self,
+        caller,
+        y_true,
+        y_pred,
+        over="image",
+        include_background=True,
+        class_weights=None,
+        ignore_value=None,
+        multilabel=False,
+        from_logits=False,
+        mask=None,
+    ):
+        y_pred = ops.convert_to_tensor(y_pred)
+        # The sums of a float16 image overflow.
+        dtype = keras.backend.result_type(y_pred.dtype, "float32")
+        y_pred = ops.cast(y_pred, dtype)
+        y_true = ops.cast(ops.convert_to_tensor(y_true), dtype)
+        _check_shapes(caller, y_true.shape, y_pred.shape)
+        if over not in ("image", "batch"):
+            raise ValueError(f'{caller} expects `over` to be "image" or "batch". Received: over={over!r}.')
+        classes = y_pred.shape[-1]
+        exclusive = classes > 1 and not multilabel
+        self.logits = y_pred if from_logits else None
+        self.exclusive = exclusive
+        if from_logits:
+            y_pred = ops.softmax(y_pred, axis=-1) if exclusive else ops.sigmoid(y_pred)
+        self.valid = _valid(caller, y_true, mask, ignore_value)
+        if self.valid is not None:
+            # `where`, not a product: an ignored prediction may be NaN.
+            y_true = ops.where(self.valid > 0, y_true, ops.zeros_like(y_true))
+            y_pred = ops.where(self.valid > 0, y_pred, ops.zeros_like(y_pred))
+            if from_logits:
+                self.logits = ops.where(self.valid > 0, self.logits, ops.zeros_like(self.logits))
+        self.y_true, self.y_pred = y_true, y_pred
+        self.pooled = over == "batch"
+        self.class_weights = _weights(caller, classes, class_weights, dtype, exclusive and not include_background)
+
+    @property
+    def spatial_axes(self):
+        return tuple(range(1, len(self.y_pred.shape) - 1))
+
+    def soft_counts(self):
+        """Soft true positives, false positives and false negatives of each class, each `(batch, classes)`."""
+        return (
+            self._sum(self.y_true * self.y_pred),
+            self._sum((1 - self.y_true) * self.y_pred),
+            self._sum(self.y_true * (1 - self.y_pred)),
+        )
+
+    def voxel_mean(self, values):
+        """Mean over the voxels that count, `(batch, classes)`; 0 where none does."""
+        return self.voxel_sum(values) / self._count(values)
+
+    def voxel_sum(self, values):
+        """Sum over the voxels that count, `(batch, classes)`."""
+        return self._sum(values if self.valid is None else values * self.valid)
+
+    def class_mean(self, values):
+        """Weighted mean over classes: `(batch, classes)` to one value an image, `(batch,)`."""
+        if self.class_weights is None:
+            return ops.mean(values, axis=-1)
+        return ops.sum(values * self.class_weights, axis=-1) / ops.sum(self.class_weights)
+
+    def _sum(self, values):
+        total = ops.sum(values, axis=self.spatial_axes)
+        if self.pooled:
+            total = ops.broadcast_to(ops.sum(total, axis=0, keepdims=True), ops.shape(total))
+        return total
+
+    def _count(self, values):
+        if self.valid is not None:
+            return ops.maximum(self._sum(self.valid), 1)
+        ones = ops.ones_like(values[..., :1])
+        return self._sum(ones)
+
+
+def ratio(numerator, denominator, smooth, smooth_numerator=None):
+    """`(numerator + smooth) / (denominator + smooth)`; 1 where both are zero, as with any positive `smooth`.
+
+    `smooth_numerator` replaces the constant of the numerator: 0 gives the form of Mehrtash et al. (2020), Eq. 2.
+    """
+    numerator = numerator + (smooth if smooth_numerator is None else smooth_numerator)
+    denominator = denominator + smooth
+    empty = denominator <= 0
+    return ops.where(empty, ops.ones_like(denominator), numerator / ops.where(empty, ops.ones_like(denominator), denominator))
+
+
+def _check_shapes(caller, true_shape, pred_shape):
+    expected = (
+        f"{caller} expects `y_true` (one-hot, or 0/1 for one class) and `y_pred` (probabilities) of one shape, "
+        f"(batch, *spatial, classes) with at least one spatial axis. "
+        f"Received: y_true.shape={tuple(true_shape)}, y_pred.shape={tuple(pred_shape)}. "
+    )
+    one_rank_less = len(true_shape) == len(pred_shape) - 1
+    one_label_channel = len(true_shape) == len(pred_shape) and true_shape[-1] == 1 and pred_shape[-1] != 1
+    if one_rank_less and pred_shape[-1] == 1:
+        raise ValueError(expected + "Add the class axis: `y_true[..., None]`.")
+    if one_rank_less or one_label_channel:
+        raise ValueError(expected + "For integer labels, apply `keras.ops.one_hot(labels, num_classes)` first.")
+    same = len(true_shape) == len(pred_shape) and all(
+        a is None or b is None or a == b for a, b in zip(true_shape, pred_shape)
+    )
+    if not same or len(pred_shape) < 3 or pred_shape[-1] is None:
+        raise ValueError(expected + "Check the shapes of the network's output and of the labels.")
+
+
+def _valid(caller, y_true, mask, ignore_value):
+    valid = None
+    if ignore_value is not None:
+        valid = ops.logical_not(ops.all(ops.equal(y_true, ignore_value), axis=-1, keepdims=True))
+    if mask is not None:
+        mask = ops.cast(ops.convert_to_tensor(mask), "bool")
+        if len(mask.shape) == len(y_true.shape) - 1:
+            mask = ops.expand_dims(mask, -1)
+        if len(mask.shape) != len(y_true.shape) or mask.shape[-1] != 1:
+            raise ValueError(
+                f"{caller} expects `mask` of shape (batch, *spatial) or (batch, *spatial, 1), true where a voxel counts. "
+                f"Received: mask.shape={tuple(mask.shape)} for y_true.shape={tuple(y_true.shape)}."
+            )
+        valid = mask if valid is None else ops.logical_and(valid, mask)
+    return None if valid is None else ops.cast(valid, y_true.dtype)
+
+
+def _weights(caller, classes, class_weights, dtype, drop_background):
+    if class_weights is None and not drop_background:
+        return None
+    weights = [1.0] * classes if class_weights is None else [float(weight) for weight in class_weights]
+    if len(weights) != classes or min(weights) < 0:
+        raise ValueError(
+            f"{caller} expects `class_weights` with one number of at least 0 for each of the {classes} classes. "
+            f"Received: class_weights={class_weights!r}."
+        )
+    if drop_background:
+        weights[0] = 0.0
+    if sum(weights) == 0:
+        raise ValueError(f"{caller}: `class_weights` leave no class to count. Received: {class_weights!r}.")
+    return ops.convert_to_tensor(weights, dtype=dtype)

@@ -1,0 +1,49 @@
+"""Focal Tversky loss."""
+
+from keras import ops
+
+from keras_uq.losses._base import SegmentationLoss, register
+from keras_uq.losses._pair import Pair
+from keras_uq.losses.tversky import tversky_index
+
+# A power below 1 has an infinite slope at 0.
+SMALLEST_LOSS = 1e-7
+
+
+@register
+def focal_tversky(
+    y_true, y_pred, alpha=0.3, beta=0.7, exponent=0.75, smooth=1e-6, smooth_numerator=None, **options
+):
+    """Focal Tversky loss of each image: the Tversky loss of each class to a power, averaged over classes.
+
+    `max(1 - TI, 1e-7) ** exponent`. An exponent below 1 keeps the slope high when a class is nearly right, one above 1
+    turns to the classes that are wrong.
+
+    Args:
+        y_true: One-hot labels, `(batch, *spatial, classes)`.
+        y_pred: Probabilities, same shape.
+        alpha: Price of a false positive.
+        beta: Price of a false negative.
+        exponent: Power of the Tversky loss. Kethavath et al. call it gamma; the original paper and Yeung et al. write
+            `1 / gamma` with gamma = 4/3, which is the same 0.75.
+        smooth: In voxels. If positive, a class in neither map costs nothing but `1e-7 ** exponent`.
+        smooth_numerator: Replaces `smooth` in the numerator, or `None`.
+        **options: `over`, `include_background`, `class_weights`, ...: see `keras_uq.losses`.
+
+    Returns:
+        Loss in `[1e-7 ** exponent, 1]`, shape `(batch,)`.
+
+    Reference:
+        [Abraham and Khan, 2018](https://arxiv.org/abs/1810.07842); Kethavath et al. (2025), Eq. 5, which prints no value
+        for the exponent.
+    """
+    pair = Pair("focal_tversky", y_true, y_pred, **options)
+    index = tversky_index(pair, alpha, beta, smooth, smooth_numerator)
+    return pair.class_mean(ops.maximum(1 - index, SMALLEST_LOSS) ** exponent)
+
+
+@register
+class FocalTversky(SegmentationLoss):
+    """Class form of `focal_tversky`, for `model.compile(loss=...)`."""
+
+    function = staticmethod(focal_tversky)

@@ -1,0 +1,30 @@
+"""Measures of one case, in NumPy, and the Keras metric of training. Shares nothing with `keras_uq.losses`.
+
+The functions take whole masks or maps of one case, of any rank, and say what an empty case gives.
+"""
+
+from keras_uq.metrics.dice_metric import DiceMetric
+from keras_uq.metrics.overlap import (
+    confusion_counts,
+    dice,
+    jaccard,
+    precision,
+    sensitivity,
+    soft_counts,
+    specificity,
+)
+from keras_uq.metrics.spread import MapStatistics, map_statistics, pool_statistics
+
+__all__ = [
+    "DiceMetric",
+    "MapStatistics",
+    "confusion_counts",
+    "dice",
+    "jaccard",
+    "map_statistics",
+    "pool_statistics",
+    "precision",
+    "sensitivity",
+    "soft_counts",
+    "specificity",
+]

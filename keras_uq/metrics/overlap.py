@@ -1,0 +1,109 @@
+"""Overlap of a mask and a predicted mask: every score is a ratio of the four counts of one case."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Counts(NamedTuple):
+    """Voxels of one case: true positives, false positives, false negatives, true negatives."""
+
+    tp: int
+    fp: int
+    fn: int
+    tn: int
+
+
+def confusion_counts(mask, predicted_mask):
+    """The four counts of one case, exact integers.
+
+    Args:
+        mask: Booleans, any shape.
+        predicted_mask: Booleans, same shape.
+
+    Raises:
+        ValueError: If the shapes differ or an array is not boolean.
+    """
+    mask, predicted_mask = _checked(mask, predicted_mask)
+    tp = int(np.count_nonzero(mask & predicted_mask))
+    fp = int(np.count_nonzero(predicted_mask)) - tp
+    fn = int(np.count_nonzero(mask)) - tp
+    return Counts(tp, fp, fn, mask.size - tp - fp - fn)
+
+
+def dice(mask, predicted_mask):
+    """Dice score of one case.
+
+    Args:
+        mask: Booleans, any shape.
+        predicted_mask: Booleans, same shape.
+
+    Returns:
+        `2 TP / (2 TP + FP + FN)`, a float in `[0, 1]`; NaN if both masks are empty, so that `np.nanmean` leaves the
+        case out.
+    """
+    tp, fp, fn, _ = confusion_counts(mask, predicted_mask)
+    return _ratio(2 * tp, 2 * tp + fp + fn)
+
+
+def jaccard(mask, predicted_mask):
+    """Jaccard score `TP / (TP + FP + FN)` in `[0, 1]`; NaN if both masks are empty. Arguments as in `dice`."""
+    tp, fp, fn, _ = confusion_counts(mask, predicted_mask)
+    return _ratio(tp, tp + fp + fn)
+
+
+def sensitivity(mask, predicted_mask):
+    """Sensitivity (recall) `TP / (TP + FN)` in `[0, 1]`; NaN if the mask is empty. Arguments as in `dice`."""
+    tp, _, fn, _ = confusion_counts(mask, predicted_mask)
+    return _ratio(tp, tp + fn)
+
+
+def specificity(mask, predicted_mask):
+    """Specificity `TN / (TN + FP)` in `[0, 1]`; NaN if the mask is full. Arguments as in `dice`."""
+    _, fp, _, tn = confusion_counts(mask, predicted_mask)
+    return _ratio(tn, tn + fp)
+
+
+def precision(mask, predicted_mask):
+    """Precision `TP / (TP + FP)` in `[0, 1]`; NaN if nothing is predicted. Arguments as in `dice`."""
+    tp, fp, _, _ = confusion_counts(mask, predicted_mask)
+    return _ratio(tp, tp + fp)
+
+
+def soft_counts(mask, probability):
+    """Sums from which a soft Dice can be pooled over cases.
+
+    Args:
+        mask: Booleans, any shape.
+        probability: Foreground probability, same shape.
+
+    Returns:
+        `(overlap, predicted, labelled)`: the float64 sums of `p g`, `p` and `g`. The pooled soft Dice of Kethavath et
+        al. (2025), Eq. 12, is `2 sum(overlap) / (sum(predicted) + sum(labelled))`.
+    """
+    mask = np.asarray(mask)
+    probability = np.asarray(probability)
+    if mask.shape != probability.shape or mask.dtype != bool:
+        raise ValueError(
+            f"Expected a boolean mask and a map of one shape. Received: {mask.dtype} {mask.shape}, {probability.shape}."
+        )
+    return (
+        float(np.sum(probability[mask], dtype="float64")),
+        float(np.sum(probability, dtype="float64")),
+        float(np.count_nonzero(mask)),
+    )
+
+
+def _checked(mask, predicted_mask):
+    mask, predicted_mask = np.asarray(mask), np.asarray(predicted_mask)
+    if mask.shape != predicted_mask.shape:
+        raise ValueError(f"Expected two masks of one shape. Received: {mask.shape} and {predicted_mask.shape}.")
+    if mask.dtype != bool or predicted_mask.dtype != bool:
+        raise ValueError(
+            f"Expected boolean masks. Received: {mask.dtype} and {predicted_mask.dtype}. Threshold first: `p >= 0.5`."
+        )
+    return mask, predicted_mask
+
+
+def _ratio(numerator, denominator):
+    return numerator / denominator if denominator else float("nan")

@@ -1,0 +1,67 @@
+"""Mean and spread of a map, over pixels and over slices, poolable over cases."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+
+class MapStatistics(NamedTuple):
+    """Of one map or of many.
+
+    Attributes:
+        pixels: Number of pixels.
+        slices: Number of slices.
+        mean: Mean over pixels.
+        std_pixel: Population standard deviation over pixels.
+        slice_mean: Mean of the slices' means (the same as `mean` where all slices have one size).
+        std_slice: Population standard deviation of the slices' means.
+    """
+
+    pixels: int
+    slices: int
+    mean: float
+    std_pixel: float
+    slice_mean: float
+    std_slice: float
+
+
+def map_statistics(volume):
+    """Statistics of one map.
+
+    Args:
+        volume: `(depth, height, width)`; axis 0 counts slices.
+
+    Raises:
+        ValueError: For an empty map.
+
+    Reference:
+        Kethavath et al. (2025), Eq. 14, 15, 17 and 18 (`std_pixel`). The printed Tables 2, 5 and 6 fit `std_slice`.
+    """
+    volume = np.asarray(volume)
+    if volume.size == 0 or volume.ndim < 2:
+        raise ValueError(f"Expected a map (depth, height, width) that is not empty. Received: shape={volume.shape}.")
+    slice_means = np.mean(volume, axis=tuple(range(1, volume.ndim)), dtype="float64")
+    return MapStatistics(
+        pixels=volume.size,
+        slices=len(volume),
+        mean=float(np.mean(volume, dtype="float64")),
+        std_pixel=float(np.std(volume, dtype="float64")),
+        slice_mean=float(np.mean(slice_means)),
+        std_slice=float(np.std(slice_means)),
+    )
+
+
+def pool_statistics(statistics):
+    """The statistics of all maps together, from those of each: exact, by the law of total variance."""
+    statistics = list(statistics)
+    pixels, mean, std_pixel = _pool([(s.pixels, s.mean, s.std_pixel) for s in statistics])
+    slices, slice_mean, std_slice = _pool([(s.slices, s.slice_mean, s.std_slice) for s in statistics])
+    return MapStatistics(pixels, slices, mean, std_pixel, slice_mean, std_slice)
+
+
+def _pool(groups):
+    count = sum(n for n, _, _ in groups)
+    mean = math.fsum(n * mean for n, mean, _ in groups) / count
+    variance = math.fsum(n * (std**2 + (group_mean - mean) ** 2) for n, group_mean, std in groups) / count
+    return int(count), mean, math.sqrt(variance)

@@ -1,0 +1,33 @@
+"""The papers' networks, each a call of `unet`."""
+
+from keras_uq.models.unet import unet
+
+
+def kethavath2025(input_shape=(256, 256, 1), filters=16, **changes):
+    """2D U-Net of Kethavath et al. (2025), Section 3.3, with 2,161,361 trainable weights at 16 filters.
+
+    Four stages of 16 to 128 filters and a bottleneck of 256: two 3 x 3 convolutions, each with batch normalisation and
+    ReLU; 2 x 2 max pooling, then dropout; 3 x 3 transposed convolutions, concatenation, dropout; one sigmoid channel.
+    The paper gives the range 0.15 to 0.3 for dropout: here it rises with depth and is mirrored in the decoder.
+
+    Args:
+        input_shape: `(height, width, channels)`, sides multiples of 16 or `None`.
+        filters: Filters of the first stage (the paper also tried 8 and 32).
+        **changes: Arguments of `unet` to change.
+
+    Returns:
+        A `keras.Model` with output `(batch, height, width, 1)`.
+    """
+    settings = {
+        "classes": 1,
+        "filters": [filters * 2**level for level in range(5)],
+        "norm": "batch",
+        "encoder_dropout": (0.15, 0.20, 0.25, 0.30),
+        "decoder_dropout": (0.15, 0.20, 0.25, 0.30),
+        "dropout_at": "concatenation",
+        "upsampling": "transpose",
+        "upsampling_size": 3,
+        "kernel_initializer": "he_normal",
+        "name": "kethavath2025",
+    }
+    return unet(input_shape, **{**settings, **changes})
