@@ -11,7 +11,7 @@ import numpy as np
 
 from data_prep.checks import FATAL, Finding, Report, check_pair
 from data_prep.extract import extract_tar
-from data_prep.prepared import Prepared, Writer, sha256, split_patients
+from data_prep.prepared import Writer, sha256, split_patients
 from keras_uq.preprocessing import BadScan, read_geometry, read_nifti
 
 URL = "https://msd-for-monai.s3-us-west-2.amazonaws.com/{task}.tar"
@@ -62,7 +62,9 @@ def find_task(folder):
             return found[0]
         if found:
             raise BadDataset(f"{folder} holds several tasks: {[path.name for path in found]}. Name one of them.")
-    raise BadDataset(f"{folder} holds no dataset.json. Expected the Decathlon layout: dataset.json, imagesTr, labelsTr.")
+    raise BadDataset(
+        f"{folder} holds no dataset.json. Expected the Decathlon layout: dataset.json, imagesTr, labelsTr."
+    )
 
 
 def read_cases(folder):

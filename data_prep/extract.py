@@ -66,7 +66,9 @@ def _checked(tar, name, max_member, max_total, max_members):
         if count > max_members:
             raise HostileArchive(f"{name} has more than {max_members} members.")
         if not (member.isfile() or member.isdir()):
-            raise HostileArchive(f"{name} holds {member.name!r}, which is a link or a device; expected files and folders.")
+            raise HostileArchive(
+                f"{name} holds {member.name!r}, which is a link or a device; expected files and folders."
+            )
         if path.is_absolute() or ".." in path.parts or "\\" in member.name or ":" in member.name:
             raise HostileArchive(f"{name} holds the path {member.name!r}, which leads out of its folder.")
         total += member.size

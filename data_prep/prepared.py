@@ -55,7 +55,12 @@ class Writer:
 
     def add(self, case, image, mask, facts, notes):
         """Write one case: float32 image, uint8 mask, numbers for `cases.csv` and notes for its record alone."""
-        if image.ndim != 4 or mask.shape != (*image.shape[:3], 1) or image.dtype != np.float32 or mask.dtype != np.uint8:
+        if (
+            image.ndim != 4
+            or mask.shape != (*image.shape[:3], 1)
+            or image.dtype != np.float32
+            or mask.dtype != np.uint8
+        ):
             raise ValueError(
                 "Expected a float32 image (depth, height, width, channels) and a uint8 mask (depth, height, width, 1). "
                 f"Received: {image.dtype} {image.shape}, {mask.dtype} {mask.shape}."
@@ -144,7 +149,9 @@ class Prepared:
             for name, digest in digests.items():
                 file = self.folder / "cases" / case / f"{name}.npy"
                 if not file.exists() or sha256(file) != digest:
-                    raise DamagedData(f"{name} of case {case} in {self.folder} is missing or damaged. Prepare it again.")
+                    raise DamagedData(
+                        f"{name} of case {case} in {self.folder} is missing or damaged. Prepare it again."
+                    )
 
     def _open(self, case, name):
         try:

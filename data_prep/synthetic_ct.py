@@ -16,7 +16,7 @@ import numpy as np
 from scipy import ndimage
 
 SHAPE = (128, 128, 16)
-SPACING = (2.8, 2.8, 5.0)
+SPACING = (2.5, 2.5, 5.0)
 # Sub-voxels along x and y whose mean makes the partial volume at borders.
 SUPERSAMPLING = 2
 LABELS = {
@@ -27,7 +27,7 @@ LABELS = {
 MIN_PATIENTS = 3
 
 
-def write_task(folder, organ="pancreas", patients=40, seed=0):
+def write_task(folder, organ="pancreas", patients=48, seed=0):
     """Write a task in Decathlon layout.
 
     Args:
@@ -97,8 +97,8 @@ def patient(seed, index):
     tissue[inner] = rng.normal(18, 10)
     tissue[spleen] = parenchyma + rng.normal(14, 7)
     for side in (1, -1):
-        tissue[grid.ellipsoid(centre(side * 52, -42, -14), (24, 22, 46) * rng.normal(size, 0.06, 3), 0.06)] = rng.normal(
-            165, 14
+        tissue[grid.ellipsoid(centre(side * 52, -42, -14), (24, 22, 46) * rng.normal(size, 0.06, 3), 0.06)] = (
+            rng.normal(165, 14)
         )
     spine = np.array([0, -62, 0]) * size
     tissue[grid.ellipsoid(spine, (25, 21, 1e4), 0.04)] = rng.normal(420, 60)
@@ -112,9 +112,9 @@ def patient(seed, index):
     path[1:] += rng.normal(0, 3.5, (3, 3))
     pancreas_hounsfield = rng.normal(88, 10)
     duodenum = head + np.array([[14, 10, 34], [24, 2, 0], [16, -6, -26]])
-    tissue[grid.tube(duodenum, 11 * size, 0.2) & cavity] = pancreas_hounsfield + rng.normal(-14, 10)
-    tissue[grid.tube(path + (0, -11, 2), 4.5, 0.05) & cavity] = rng.normal(140, 10)
-    pancreas = grid.tube(path, np.array([15, 10, 10, 8]) * rng.normal(size, 0.12), 0.22) & cavity
+    tissue[grid.tube(duodenum, 11 * size, 0.2) & cavity] = pancreas_hounsfield + rng.normal(-26, 8)
+    tissue[grid.tube(path + np.array([0, -11, 2]), 4.5, 0.05) & cavity] = rng.normal(140, 10)
+    pancreas = grid.tube(path, np.array([17, 12, 12, 10]) * rng.normal(size, 0.12), 0.22) & cavity
     pancreas &= ~(spleen | stomach)
     tissue[pancreas] = pancreas_hounsfield
     labels = {"spleen": spleen.astype("float32"), "pancreas": pancreas.astype("float32")}
@@ -132,14 +132,14 @@ def _loops(rng, size):
     for _ in range(rng.integers(5, 9)):
         start = np.array([rng.uniform(-80, 80), rng.uniform(14, 60), rng.uniform(-45, 35)]) * size
         steps = rng.normal(0, 17, (3, 3)) * (1, 0.6, 1)
-        yield np.vstack([start, start + np.cumsum(steps, axis=0)]), rng.choice([rng.normal(82, 12), rng.normal(25, 12)])
+        yield np.vstack([start, start + np.cumsum(steps, axis=0)]), rng.choice([rng.normal(74, 12), rng.normal(25, 12)])
 
 
 def _scan(tissue, rng):
     """Partial volume, the scanner's blur, noise."""
     voxels = ndimage.gaussian_filter(_downsample(tissue), (0.6, 0.6, 0.25))
     noise = ndimage.gaussian_filter(rng.normal(0, 1, voxels.shape), (0.6, 0.6, 0))
-    voxels = voxels + noise * rng.uniform(14, 22) / noise.std()
+    voxels = voxels + noise * rng.uniform(12, 18) / noise.std()
     return np.clip(np.rint(voxels), -1024, 3071).astype("int16")
 
 
@@ -207,7 +207,9 @@ class _Grid:
         nearest = np.full((len(x), len(y), len(z)), np.inf, dtype="float32")
         for (px, py, pz), r in zip(points, radii):
             squared = (
-                ((x - px) / r)[:, None, None] ** 2 + ((y - py) / r)[None, :, None] ** 2 + ((z - pz) / r)[None, None, :] ** 2
+                ((x - px) / r)[:, None, None] ** 2
+                + ((y - py) / r)[None, :, None] ** 2
+                + ((z - pz) / r)[None, None, :] ** 2
             )
             np.minimum(nearest, squared, out=nearest)
         inside[box] = np.sqrt(nearest) < 1 + irregular * (0.5 * self.coarse[box] + 0.5 * self.texture[box])

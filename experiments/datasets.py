@@ -42,7 +42,9 @@ def prepared(table, settings, profile, data=None, dataset=None, skip_bad=False, 
     else:
         source = _official(data, dataset)
     modality = _modality(source)
-    steps = dataclasses.replace(table.ct if modality == "CT" else table.mri, size=settings.size, multiple=profile.multiple)
+    steps = dataclasses.replace(
+        table.ct if modality == "CT" else table.mri, size=settings.size, multiple=profile.multiple
+    )
     arguments = {
         "foreground": sorted(table.foreground),
         "max_cases": settings.max_cases,

@@ -1,4 +1,4 @@
-"""Train, sample and score the cells of a table. A cell is a row and a seed: a function of its configuration and data."""
+"""Train, sample and score the cells of a table. A cell, a row and a seed, is a function of configuration and data."""
 
 import argparse
 import dataclasses

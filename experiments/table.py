@@ -105,14 +105,14 @@ class Profile:
     changes: dict
     max_epochs: int | None = None
     synthetic: bool = False
-    patients: int = 40
+    patients: int = 48
     multiple: int = 16
 
 
 PROFILES = {
     "demo": Profile(
         seeds=1,
-        changes={"size": (64, 64), "batch": 4, "norm_momentum": 0.9, "steps": 60, "filters": 16},
+        changes={"size": (96, 96), "batch": 4, "norm_momentum": 0.9, "epochs": 12, "steps": 90, "filters": 8},
         synthetic=True,
     ),
     "small": Profile(seeds=3, changes={"max_cases": 80, "size": None, "filters": 8}, max_epochs=10),

@@ -30,9 +30,9 @@ class MCDropout:
         model: A built Keras model with one output of probabilities.
         samples: Number of predictions, T.
         seed: Of the dropout masks; `None` draws one. `predictor.seed` tells it.
-        shared: Whether the images of one `predict` share each sample's masks. They do by default: the slices of a volume
-            then come from one function, and a sample is a volume that means something. With `False` each image has its
-            own masks.
+        shared: Whether the images of one `predict` share each sample's masks. They do by default: the slices of a
+            volume then come from one function, and a sample is a volume that means something. With `False` each image
+            has masks of its own.
         deterministic_layers: Classes of further random layers that may stay as at inference (an LSTM, say).
 
     Raises:
@@ -225,8 +225,8 @@ def _check_layers(model, deterministic_layers):
         if own - inside and not isinstance(layer, deterministic_layers) and _draws(layer):
             raise ValueError(
                 f"Layer {layer.name!r} ({type(layer).__name__}) draws random numbers that MCDropout cannot sample. "
-                f"Use a Keras dropout layer inside it, or pass `deterministic_layers=({type(layer).__name__},)` to keep "
-                f"it as at inference."
+                f"Use a Keras dropout layer inside it, or pass `deterministic_layers=({type(layer).__name__},)` to "
+                f"keep it as at inference."
             )
 
 

@@ -86,8 +86,8 @@ class SegmentationLoss(keras.losses.Loss):
             if len(shape) > 2 or (len(shape) == 2 and shape[1] != 1):
                 raise ValueError(
                     f"{self.name} expects `sample_weight` with one number an image, (batch,) or (batch, 1). Received: "
-                    f"shape={shape}. To leave voxels out, use `ignore_value` or the `mask` argument; to weight classes, "
-                    f"`class_weights`."
+                    f"shape={shape}. To leave voxels out, use `ignore_value` or the `mask` argument; to weight "
+                    f"classes, `class_weights`."
                 )
             if self.arguments["over"] == "batch":
                 raise ValueError(

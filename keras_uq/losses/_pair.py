@@ -101,7 +101,9 @@ def ratio(numerator, denominator, smooth, smooth_numerator=None):
     numerator = numerator + (smooth if smooth_numerator is None else smooth_numerator)
     denominator = denominator + smooth
     empty = denominator <= 0
-    return ops.where(empty, ops.ones_like(denominator), numerator / ops.where(empty, ops.ones_like(denominator), denominator))
+    return ops.where(
+        empty, ops.ones_like(denominator), numerator / ops.where(empty, ops.ones_like(denominator), denominator)
+    )
 
 
 def _check_shapes(caller, true_shape, pred_shape):
@@ -133,8 +135,8 @@ def _valid(caller, y_true, mask, ignore_value):
             mask = ops.expand_dims(mask, -1)
         if len(mask.shape) != len(y_true.shape) or mask.shape[-1] != 1:
             raise ValueError(
-                f"{caller} expects `mask` of shape (batch, *spatial) or (batch, *spatial, 1), true where a voxel counts. "
-                f"Received: mask.shape={tuple(mask.shape)} for y_true.shape={tuple(y_true.shape)}."
+                f"{caller} expects `mask` of shape (batch, *spatial) or (batch, *spatial, 1), true where a voxel "
+                f"counts. Received: mask.shape={tuple(mask.shape)} for y_true.shape={tuple(y_true.shape)}."
             )
         valid = mask if valid is None else ops.logical_and(valid, mask)
     return None if valid is None else ops.cast(valid, y_true.dtype)

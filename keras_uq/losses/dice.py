@@ -26,8 +26,13 @@ def dice(y_true, y_pred, smooth=1e-6, smooth_numerator=None, **options):
         batch: `over="batch"`.
     """
     pair = Pair("dice", y_true, y_pred, **options)
+    return pair.class_mean(1 - dice_index(pair, smooth, smooth_numerator))
+
+
+def dice_index(pair, smooth, smooth_numerator=None):
+    """Soft Dice index of each class, `(batch, classes)`."""
     tp, fp, fn = pair.soft_counts()
-    return pair.class_mean(1 - ratio(2 * tp, 2 * tp + fp + fn, smooth, smooth_numerator))
+    return ratio(2 * tp, 2 * tp + fp + fn, smooth, smooth_numerator)
 
 
 @register

@@ -11,9 +11,7 @@ SMALLEST_LOSS = 1e-7
 
 
 @register
-def focal_tversky(
-    y_true, y_pred, alpha=0.3, beta=0.7, exponent=0.75, smooth=1e-6, smooth_numerator=None, **options
-):
+def focal_tversky(y_true, y_pred, alpha=0.3, beta=0.7, exponent=0.75, smooth=1e-6, smooth_numerator=None, **options):
     """Focal Tversky loss of each image: the Tversky loss of each class to a power, averaged over classes.
 
     `max(1 - TI, 1e-7) ** exponent`. An exponent below 1 keeps the slope high when a class is nearly right, one above 1
@@ -34,8 +32,8 @@ def focal_tversky(
         Loss in `[1e-7 ** exponent, 1]`, shape `(batch,)`.
 
     Reference:
-        [Abraham and Khan, 2018](https://arxiv.org/abs/1810.07842); Kethavath et al. (2025), Eq. 5, which prints no value
-        for the exponent.
+        [Abraham and Khan, 2018](https://arxiv.org/abs/1810.07842); Kethavath et al. (2025), Eq. 5, which prints no
+        value for the exponent.
     """
     pair = Pair("focal_tversky", y_true, y_pred, **options)
     index = tversky_index(pair, alpha, beta, smooth, smooth_numerator)

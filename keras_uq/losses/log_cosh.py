@@ -7,7 +7,7 @@ from keras import ops
 from keras_uq.losses._base import SegmentationLoss, register
 from keras_uq.losses._pair import Pair
 from keras_uq.losses.crossentropy import reduce_voxels
-from keras_uq.losses.dice import dice
+from keras_uq.losses.dice import dice_index
 
 
 @register
@@ -34,7 +34,7 @@ def log_cosh(y_true, y_pred, voxels="mean", **options):
 
 @register
 def log_cosh_dice(y_true, y_pred, smooth=1e-6, smooth_numerator=None, **options):
-    """Log-cosh of the Dice loss of each image, `log(cosh(dice))`.
+    """Log-cosh of the Dice loss of each class, `log(cosh(dice))`, averaged over classes.
 
     Args:
         y_true: One-hot labels, `(batch, *spatial, classes)`.
@@ -49,7 +49,8 @@ def log_cosh_dice(y_true, y_pred, smooth=1e-6, smooth_numerator=None, **options)
     Reference:
         [Jadon, 2020](https://arxiv.org/abs/2006.14822).
     """
-    return _log_cosh(dice(y_true, y_pred, smooth, smooth_numerator, **options))
+    pair = Pair("log_cosh_dice", y_true, y_pred, **options)
+    return pair.class_mean(_log_cosh(1 - dice_index(pair, smooth, smooth_numerator)))
 
 
 def _log_cosh(x):

@@ -3,7 +3,8 @@
 from keras import ops
 
 from keras_uq.losses._base import SegmentationLoss, register
-from keras_uq.losses._pair import Pair, ratio
+from keras_uq.losses._pair import Pair
+from keras_uq.losses.dice import dice_index
 
 # Smallest index that enters the logarithm; with the default `smooth` no image gets there.
 SMALLEST_INDEX = 1e-30
@@ -30,8 +31,7 @@ def log_dice(y_true, y_pred, smooth=1e-6, smooth_numerator=None, **options):
         Kethavath et al. (2025), Eq. 6.
     """
     pair = Pair("log_dice", y_true, y_pred, **options)
-    tp, fp, fn = pair.soft_counts()
-    index = ratio(2 * tp, 2 * tp + fp + fn, smooth, smooth_numerator)
+    index = dice_index(pair, smooth, smooth_numerator)
     return pair.class_mean(-ops.log(ops.maximum(index, SMALLEST_INDEX)))
 
 

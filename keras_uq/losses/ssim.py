@@ -11,7 +11,7 @@ def ssim(y_true, y_pred, window=11, sigma=1.5, padding="valid", c1=0.01**2, c2=0
     """`1 - SSIM` between labels and probabilities as images, averaged over positions and classes.
 
     Means, variances and covariance are taken in a Gaussian window around each position, along every spatial axis (a
-    cube in a volume). Variances are population moments, `E[x^2] - E[x]^2`. Ignored voxels leave the windows they lie in.
+    cube in a volume). Variances are population moments, `E[x^2] - E[x]^2`. Ignored voxels leave their windows.
 
     Args:
         y_true: One-hot labels, `(batch, *spatial, classes)`.

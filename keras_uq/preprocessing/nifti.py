@@ -96,7 +96,9 @@ def _check_header(path, image, max_bytes):
         )
     shape = dims[1 : dims[0] + 1]
     if min(shape) < 1:
-        raise BadScan("bad_dims", f"{path.name} declares the shape {tuple(shape)}; every axis needs at least one voxel.")
+        raise BadScan(
+            "bad_dims", f"{path.name} declares the shape {tuple(shape)}; every axis needs at least one voxel."
+        )
     zooms = np.asarray(header.get_zooms()[:3], dtype="float64")
     if not np.all(np.isfinite(zooms)) or zooms.min() <= 0:
         raise BadScan("bad_zooms", f"{path.name} declares the voxel size {tuple(zooms)} mm; expected positive numbers.")
@@ -113,5 +115,7 @@ def _check_header(path, image, max_bytes):
     on_disk = os.path.getsize(path)
     room = on_disk * MAX_DEFLATE if path.suffix == ".gz" else on_disk - int(image.dataobj.offset)
     if declared > room:
-        raise BadScan("truncated", f"{path.name} declares {declared} bytes of voxels; a file of {on_disk} cannot hold them.")
+        raise BadScan(
+            "truncated", f"{path.name} declares {declared} bytes of voxels; a file of {on_disk} cannot hold them."
+        )
     return declared

@@ -195,7 +195,7 @@ class Geometry:
         top, left = self.offset
         rows, columns = self.resized
         volume = volume[:, top : top + rows, left : left + columns]
-        depth, height, width = self.oriented
+        _, height, width = self.oriented
         if (rows, columns) != (height, width):
             how = {"linear": cv2.INTER_LINEAR, "nearest": cv2.INTER_NEAREST_EXACT}[interpolation]
             volume = np.stack([cv2.resize(picture, (width, height), interpolation=how) for picture in volume])

@@ -1,0 +1,59 @@
+# Every command does its own set-up, from Python 3.11+ and make alone. `make` prints the list.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+PAPER ?= kethavath2025
+PROFILE ?= demo
+OPTIONS = --profile $(PROFILE) $(if $(DATA),--data "$(DATA)") $(if $(DATASET),--dataset "$(DATASET)") \
+	$(if $(SEEDS),--seeds $(SEEDS)) $(if $(ROW),--row "$(ROW)") $(if $(SEED),--seed $(SEED)) \
+	$(if $(EPOCHS),--epochs $(EPOCHS))
+
+.DEFAULT_GOAL := help
+.PHONY: help setup test test-jax lint benchmark tables parity-addons clean
+
+help:  ## this list
+	@echo "Usage: make <command> [PROFILE=demo|small|paper] [DATA=<archives>] [DATASET=<path below DATA>] [SEEDS=3]"
+	@sed -n 's/^\([a-z%-]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-20s%s\n", $$1, $$2}'
+
+setup: $(READY)  ## make the environment in .venv
+
+$(READY): setup.cfg pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --editable ".[dev]"
+	touch $@
+
+$(VENV)/.jax: $(READY)
+	$(BIN)/pip install --quiet --editable ".[jax]"
+	touch $@
+
+reproduce-%: $(READY)  ## one published table: reproduce-table2, or reproduce-table4 PAPER=yeung2021
+	$(BIN)/python -m experiments.$(PAPER).$* $(OPTIONS)
+
+test: $(READY)  ## all tests; with KERAS_UQ_DATA=<archives> also those on real data
+	$(BIN)/python -m pytest
+
+test-jax: $(VENV)/.jax  ## losses, models, callbacks and inference on the JAX backend
+	KERAS_BACKEND=jax $(BIN)/python -m pytest tests/losses tests/models tests/callbacks tests/inference tests/metrics
+
+lint: $(READY)  ## style of the code
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+benchmark: $(READY)  ## speed of sampling, preparation and losses, as ratios from one run
+	$(BIN)/python -m experiments.benchmarks
+
+tables: $(READY)  ## every table again from its records
+	$(BIN)/python -m experiments.report
+
+parity-addons: $(VENV)-addons/.ready $(READY)  ## compare with tensorflow-addons, in an environment of its own
+	$(BIN)/python -m experiments.parity_addons $(VENV)-addons/bin/python
+
+$(VENV)-addons/.ready:
+	$(PYTHON) -m venv $(VENV)-addons
+	$(VENV)-addons/bin/pip install --quiet tensorflow-cpu==2.15.1 tensorflow-addons==0.23.0
+	touch $@
+
+clean:  ## remove environments, caches and demo runs
+	rm -rf $(VENV) $(VENV)-addons .cache build dist results/runs/*/demo-*

@@ -1,0 +1,453 @@
+"""The questions that every loss must answer."""
+
+import itertools
+import subprocess
+import sys
+import warnings
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+import keras_uq
+from keras_uq import losses
+from tests import reference
+
+OVERLAP = [
+    losses.Dice(),
+    losses.LogDice(),
+    losses.Jaccard(),
+    losses.Tversky(alpha=0.3, beta=0.7),
+    losses.FocalTversky(alpha=0.3, beta=0.7),
+    losses.LogCoshDice(),
+]
+VOXELWISE = [losses.LogCosh(), losses.BinaryCrossentropy()]
+STRUCTURAL = [losses.SSIM(), losses.Hybrid()]
+EVERY_LOSS = [*OVERLAP, *VOXELWISE, *STRUCTURAL]
+SHAPES = {"2D": (3, 14, 13, 1), "3D": (2, 6, 12, 13, 1), "2D classes": (3, 14, 13, 3), "3D classes": (2, 5, 12, 7, 3)}
+
+every_loss = pytest.mark.parametrize("loss", EVERY_LOSS, ids=lambda loss: loss.name)
+every_shape = pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+
+
+def random_pair(shape=(3, 14, 13, 1), seed=0, dtype="float32"):
+    """Labels and probabilities; with several classes one-hot and normalised."""
+    rng = np.random.default_rng(seed)
+    if shape[-1] == 1:
+        return (rng.random(shape) < 0.3).astype(dtype), rng.uniform(0.02, 0.98, shape).astype(dtype)
+    labels = rng.integers(0, shape[-1], shape[:-1])
+    probabilities = rng.uniform(0.05, 1.0, shape)
+    return np.eye(shape[-1], dtype=dtype)[labels], (probabilities / probabilities.sum(-1, keepdims=True)).astype(dtype)
+
+
+def values(loss, y_true, y_pred, **options):
+    """One value an image, as NumPy."""
+    function = type(loss).function
+    return ops.convert_to_numpy(function(y_true, y_pred, **{**loss.arguments, **options}))
+
+
+def gradient(loss, y_true, y_pred, **options):
+    """Gradient of the summed loss with respect to `y_pred`."""
+    options = {**loss.arguments, **options}
+
+    def total(prediction):
+        return ops.sum(type(loss).function(y_true, prediction, **options))
+
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow
+
+        prediction = tensorflow.constant(y_pred)
+        with tensorflow.GradientTape() as tape:
+            tape.watch(prediction)
+            loss_sum = total(prediction)
+        return tape.gradient(loss_sum, prediction).numpy()
+    if backend == "jax":
+        import jax
+
+        return np.asarray(jax.grad(total)(ops.convert_to_tensor(y_pred)))
+    prediction = ops.convert_to_tensor(y_pred).detach().requires_grad_()
+    total(prediction).backward()
+    return prediction.grad.numpy()
+
+
+def twin(loss, y_true, y_pred):
+    """The slow twin of an overlap or voxelwise loss: mean over classes of each image."""
+    function = getattr(reference, loss.name)
+    structural = loss.name in ("ssim", "hybrid")
+    result = []
+    for g, p in zip(y_true.astype("float64"), y_pred.astype("float64")):
+        classes = [(g[..., c], p[..., c]) for c in range(g.shape[-1])]
+        scores = [function(a, b) if structural else function(a.ravel(), b.ravel()) for a, b in classes]
+        result.append(np.mean(scores))
+    return np.array(result)
+
+
+@every_loss
+@every_shape
+def test_equals_its_slow_twin(loss, shape):
+    y_true, y_pred = random_pair(shape)
+    np.testing.assert_allclose(values(loss, y_true, y_pred), twin(loss, y_true, y_pred), rtol=2e-5)
+
+
+@every_loss
+@every_shape
+def test_gradient_equals_finite_differences(loss, shape):
+    y_true, y_pred = random_pair(shape)
+    slope = gradient(loss, y_true, y_pred)
+    step, rng = 1e-5, np.random.default_rng(1)
+    for _ in range(6):
+        at = tuple(rng.integers(0, side) for side in shape)
+        higher, lower = y_pred.astype("float64"), y_pred.astype("float64")
+        higher[at] += step
+        lower[at] -= step
+        expected = (twin(loss, y_true, higher)[at[0]] - twin(loss, y_true, lower)[at[0]]) / (2 * step)
+        np.testing.assert_allclose(slope[at], expected, rtol=2e-3, atol=1e-6)
+
+
+@every_loss
+def test_gradient_of_the_dice_loss_worked_by_hand(loss):
+    if loss.name != "dice":
+        assert np.isfinite(gradient(loss, *random_pair())).all()
+        return
+    (check,) = reference.checks("gradient map of dice_loss with respect to p")
+    slope = gradient(loss, *reference.tensors(check))
+    np.testing.assert_allclose(slope[0, ..., 0], check["expected"], rtol=1e-4)
+
+
+CORNERS = list(itertools.product(("empty", "full", "half"), ("zeros", "ones", "label", "inverse")))
+
+
+@every_loss
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize(("labels", "prediction"), CORNERS)
+def test_value_and_gradient_are_finite_at_the_corners(loss, channels, labels, prediction):
+    foreground = np.zeros((2, 12, 12, 1), "float32")
+    foreground[:, {"empty": 0, "full": 12, "half": 6}[labels] :] = 0
+    foreground[:, : {"empty": 0, "full": 12, "half": 6}[labels]] = 1
+    guess = {
+        "zeros": np.zeros_like(foreground),
+        "ones": np.ones_like(foreground),
+        "label": foreground,
+        "inverse": 1 - foreground,
+    }[prediction]
+    if channels == 2:
+        foreground, guess = (np.concatenate([1 - x, x], axis=-1) for x in (foreground, guess))
+    assert np.isfinite(values(loss, foreground, guess)).all()
+    assert np.isfinite(gradient(loss, foreground, guess)).all()
+    for over in ("image", "batch"):
+        assert np.isfinite(values(loss, foreground, guess, over=over)).all()
+
+
+@every_loss
+@pytest.mark.parametrize("rank", [2, 3])
+def test_one_voxel_image(loss, rank):
+    for label, guess in itertools.product((0.0, 1.0), (0.0, 0.4, 1.0)):
+        y_true, y_pred = np.full((1,) * (rank + 2), label, "float32"), np.full((1,) * (rank + 2), guess, "float32")
+        assert np.isfinite(values(loss, y_true, y_pred)).all()
+        assert np.isfinite(gradient(loss, y_true, y_pred)).all()
+
+
+@every_loss
+@every_shape
+def test_a_perfect_prediction_costs_least(loss, shape):
+    y_true, y_pred = random_pair(shape)
+    perfect = values(loss, y_true, y_true)
+    np.testing.assert_allclose(perfect, 0, atol=1e-4)
+    assert (perfect < values(loss, y_true, y_pred)).all()
+
+
+@every_loss
+def test_empty_masks_agreed_upon_cost_nothing(loss):
+    empty = np.zeros((2, 12, 12, 1), "float32")
+    np.testing.assert_allclose(values(loss, empty, empty), 0, atol=1e-4)
+
+
+@every_loss
+@every_shape
+def test_moving_towards_the_label_lowers_the_loss(loss, shape):
+    y_true, y_pred = random_pair(shape)
+    assert (values(loss, y_true, 0.9 * y_pred + 0.1 * y_true) < values(loss, y_true, y_pred)).all()
+
+
+@every_loss
+@every_shape
+def test_each_image_is_scored_alone(loss, shape):
+    y_true, y_pred = random_pair(shape)
+    together = values(loss, y_true, y_pred)
+    alone = [values(loss, y_true[i : i + 1], y_pred[i : i + 1])[0] for i in range(len(y_true))]
+    assert together.shape == (len(y_true),)
+    np.testing.assert_allclose(together, alone, rtol=1e-5)
+
+
+@every_loss
+def test_over_batch_is_one_value_repeated_and_agrees_for_one_image(loss):
+    y_true, y_pred = random_pair()
+    pooled = values(loss, y_true, y_pred, over="batch")
+    assert pooled.shape == (3,)
+    assert np.ptp(pooled) == 0
+    np.testing.assert_allclose(
+        values(loss, y_true[:1], y_pred[:1], over="batch"), values(loss, y_true[:1], y_pred[:1]), rtol=1e-6
+    )
+
+
+@pytest.mark.parametrize("loss", OVERLAP, ids=lambda loss: loss.name)
+def test_over_batch_pools_the_counts_of_overlap_losses(loss):
+    y_true, y_pred = random_pair()
+    one_image = [x.reshape(1, -1, 13, 1) for x in (y_true, y_pred)]
+    np.testing.assert_allclose(values(loss, y_true, y_pred, over="batch")[:1], values(loss, *one_image), rtol=1e-6)
+
+
+@every_loss
+def test_2d_is_3d_of_depth_one(loss):
+    y_true, y_pred = random_pair()
+    np.testing.assert_allclose(
+        values(loss, y_true[:, None], y_pred[:, None]), values(loss, y_true, y_pred), rtol=1e-5, atol=1e-7
+    )
+
+
+@every_loss
+@every_shape
+def test_ignored_voxels_change_nothing(loss, shape):
+    y_true, y_pred = random_pair(shape)
+    ignored = np.random.default_rng(2).random(shape[:-1]) < 0.3
+    y_true[ignored] = 255
+    before = values(loss, y_true, y_pred, ignore_value=255)
+    for junk in (0.0, 1.0, np.nan):
+        changed = y_pred.copy()
+        changed[ignored] = junk
+        np.testing.assert_allclose(values(loss, y_true, changed, ignore_value=255), before, rtol=1e-6)
+    slope = gradient(loss, y_true, y_pred, ignore_value=255)
+    assert np.isfinite(slope).all()
+    assert (slope[ignored] == 0).all()
+    by_mask = ops.convert_to_numpy(
+        type(loss).function(np.where(y_true == 255, 0, y_true), y_pred, mask=~ignored, **loss.arguments)
+    )
+    np.testing.assert_allclose(by_mask, before, rtol=1e-6)
+
+
+@pytest.mark.parametrize("loss", [*OVERLAP, *VOXELWISE], ids=lambda loss: loss.name)
+def test_ignoring_is_cutting_out(loss):
+    y_true, y_pred = random_pair()
+    masked = y_true.copy()
+    masked[:, :5] = 255
+    np.testing.assert_allclose(
+        values(loss, masked, y_pred, ignore_value=255), values(loss, y_true[:, 5:], y_pred[:, 5:]), rtol=1e-5
+    )
+
+
+@every_loss
+def test_everything_ignored_is_finite(loss):
+    y_true, y_pred = np.full((2, 12, 12, 1), 255.0, "float32"), random_pair((2, 12, 12, 1))[1]
+    np.testing.assert_allclose(values(loss, y_true, y_pred, ignore_value=255), 0, atol=1e-4)
+    assert (gradient(loss, y_true, y_pred, ignore_value=255) == 0).all()
+
+
+@every_loss
+def test_class_weights_are_a_weighted_mean_over_classes(loss):
+    y_true, y_pred = random_pair(SHAPES["2D classes"])
+    single = np.stack([values(loss, y_true[..., c : c + 1], y_pred[..., c : c + 1]) for c in range(3)], axis=-1)
+    expected = (single * [1, 0, 3]).sum(-1) / 4
+    np.testing.assert_allclose(values(loss, y_true, y_pred, class_weights=[1, 0, 3]), expected, rtol=1e-5)
+
+
+@every_loss
+def test_background_is_channel_zero_and_only_where_there_are_classes(loss):
+    y_true, y_pred = random_pair(SHAPES["2D classes"])
+    without = values(loss, y_true, y_pred, include_background=False)
+    np.testing.assert_allclose(without, values(loss, y_true, y_pred, class_weights=[0, 1, 1]), rtol=1e-6)
+    independent = values(loss, y_true, y_pred, include_background=False, multilabel=True)
+    np.testing.assert_allclose(independent, values(loss, y_true, y_pred), rtol=1e-6)
+    one = random_pair()
+    np.testing.assert_allclose(values(loss, *one, include_background=False), values(loss, *one), rtol=1e-6)
+
+
+@every_loss
+@pytest.mark.parametrize("multilabel", [False, True])
+@every_shape
+def test_logits_give_what_their_probabilities_give(loss, shape, multilabel):
+    y_true, _ = random_pair(shape)
+    logits = np.random.default_rng(3).normal(0, 2, shape).astype("float32")
+    if shape[-1] > 1 and not multilabel:
+        probabilities = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
+    else:
+        probabilities = 1 / (1 + np.exp(-logits))
+    np.testing.assert_allclose(
+        values(loss, y_true, logits, from_logits=True, multilabel=multilabel),
+        values(loss, y_true, probabilities.astype("float32"), multilabel=multilabel),
+        rtol=2e-5,
+    )
+
+
+@every_loss
+def test_extreme_logits_are_finite(loss):
+    y_true = random_pair()[0]
+    for size in (90.0, -90.0):
+        logits = np.full_like(y_true, size)
+        assert np.isfinite(values(loss, y_true, logits, from_logits=True)).all()
+        assert np.isfinite(gradient(loss, y_true, logits, from_logits=True)).all()
+
+
+@every_loss
+def test_sample_weight_weights_images(loss):
+    y_true, y_pred = random_pair()
+    each = values(loss, y_true, y_pred)
+    weights = np.array([0.5, 0.0, 2.0], "float32")
+    for shaped in (weights, weights[:, None]):
+        np.testing.assert_allclose(float(loss(y_true, y_pred, shaped)), (each * weights).sum() / 3, rtol=1e-5)
+    np.testing.assert_allclose(float(loss(y_true, y_pred)), each.mean(), rtol=1e-5)
+
+
+@every_loss
+def test_weights_that_keras_would_misread_are_refused(loss):
+    y_true, y_pred = random_pair()
+    for shape in ((3, 1, 1), (3, 14, 13), (3, 14)):
+        with pytest.raises(ValueError, match="one number an image.*Received: shape="):
+            loss(y_true, y_pred, np.ones(shape, "float32"))
+    pooled = type(loss)(over="batch")
+    with pytest.raises(ValueError, match='over="batch".*sample_weight'):
+        pooled(y_true, y_pred, np.ones(3, "float32"))
+
+
+@every_loss
+def test_the_class_takes_a_mask(loss):
+    y_true, y_pred = random_pair()
+    mask = np.random.default_rng(4).random((3, 14, 13)) < 0.7
+    expected = values(loss, y_true, y_pred, mask=mask).mean()
+    np.testing.assert_allclose(float(loss(y_true, y_pred, mask=mask)), expected, rtol=1e-5)
+
+
+@every_loss
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_half_precision_inputs_are_summed_in_float32(loss, dtype):
+    rng = np.random.default_rng(5)
+    y_true = (rng.random((1, 300, 300, 1)) < 0.3).astype("float32")
+    y_pred = ops.cast(rng.uniform(0.05, 0.95, (1, 300, 300, 1)).astype("float32"), dtype)
+    expected = values(loss, y_true, ops.convert_to_numpy(ops.cast(y_pred, "float32")))
+    got = type(loss).function(y_true, y_pred, **loss.arguments)
+    assert keras.backend.standardize_dtype(got.dtype) == "float32"
+    np.testing.assert_allclose(ops.convert_to_numpy(got), expected, rtol=1e-5)
+
+
+@every_loss
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_trains_under_mixed_precision(loss, policy):
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        model = small_model()
+        model.compile("sgd", loss=loss)
+        y_true, images = random_pair((4, 12, 12, 1))
+        assert np.isfinite(model.train_on_batch(images, y_true))
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+@every_loss
+@pytest.mark.parametrize("over", ["image", "batch"])
+def test_jit_on_and_off_agree(loss, over):
+    y_true, images = random_pair((4, 12, 12, 1))
+    losses_seen = []
+    for jit in (False, True):
+        keras.utils.set_random_seed(0)
+        model = small_model()
+        config = {**loss.get_config(), "over": over}
+        model.compile("sgd", loss=type(loss).from_config(config), jit_compile=jit)
+        losses_seen.append([float(model.train_on_batch(images, y_true)) for _ in range(2)])
+    np.testing.assert_allclose(*losses_seen, rtol=1e-4)
+
+
+@every_loss
+def test_works_with_sizes_known_only_at_run_time(loss):
+    model = keras.Sequential([keras.Input((None, None, 1)), keras.layers.Conv2D(1, 3, padding="same")])
+    model.compile("sgd", loss=type(loss)(from_logits=True))
+    for side in (12, 20):
+        y_true, images = random_pair((2, side, side, 1))
+        assert np.isfinite(model.train_on_batch(images, y_true))
+
+
+@every_loss
+def test_configuration_is_complete_and_round_trips(loss):
+    changed = type(loss)(over="batch", class_weights=[1.0, 2.0], ignore_value=7, dtype="float64", name="mine")
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(changed))
+    assert again.get_config() == changed.get_config()
+    assert again.dtype == "float64"
+    assert (again.over, again.ignore_value, again.name) == ("batch", 7, "mine")
+
+
+@pytest.mark.slow
+def test_every_saved_loss_loads_in_a_fresh_process(tmp_path):
+    y_true, images = random_pair((2, 12, 12, 1))
+    expected = {}
+    for loss in EVERY_LOSS:
+        for kind, attached in (("class", loss), ("function", type(loss).function)):
+            model = small_model()
+            model.compile("sgd", loss=attached)
+            name = f"{loss.name}-{kind}"
+            model.save(tmp_path / f"{name}.keras")
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                expected[name] = float(model.evaluate(images, y_true, verbose=0))
+    np.savez(tmp_path / "pair.npz", y_true=y_true, images=images)
+    for imports in ("import keras_uq\nimport keras", "import keras\nimport keras_uq"):
+        script = f"""
+{imports}
+import numpy as np
+pair = np.load("pair.npz")
+for name, value in {expected!r}.items():
+    model = keras.saving.load_model(name + ".keras", safe_mode=True)
+    got = float(model.evaluate(pair["images"], pair["y_true"], verbose=0))
+    assert abs(got - value) <= 1e-5 * max(abs(value), 1), (name, got, value)
+print("all loaded")
+"""
+        done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.stdout.strip() == "all loaded", done.stderr[-2000:]
+
+
+BAD_PAIRS = {
+    "no class axis": ((3, 8, 8), (3, 8, 8, 1), "Add the class axis"),
+    "integer labels": ((3, 8, 8), (3, 8, 8, 4), "one_hot"),
+    "label channel": ((3, 8, 8, 1), (3, 8, 8, 4), "one_hot"),
+    "other size": ((3, 8, 9, 1), (3, 8, 8, 1), "Check the shapes"),
+    "no spatial axis": ((3, 1), (3, 1), "Check the shapes"),
+}
+
+
+@every_loss
+@pytest.mark.parametrize(("true", "pred", "fix"), BAD_PAIRS.values(), ids=BAD_PAIRS)
+def test_wrong_shapes_say_what_was_expected_what_came_and_the_fix(loss, true, pred, fix):
+    with pytest.raises(ValueError, match=f"(?s){loss.name}|expects.*Received.*{fix}") as caught:
+        values(loss, np.zeros(true, "float32"), np.zeros(pred, "float32"))
+    assert "Received: y_true.shape=" in str(caught.value)
+    assert fix in str(caught.value)
+
+
+@every_loss
+def test_wrong_options_are_refused(loss):
+    y_true, y_pred = random_pair(SHAPES["2D classes"])
+    with pytest.raises(ValueError, match="`over`.*Received: over='volume'"):
+        type(loss)(over="volume")
+    for weights in ([1, 2], [1, -1, 1], [0, 0, 0]):
+        with pytest.raises(ValueError, match="class"):
+            values(loss, y_true, y_pred, class_weights=weights)
+    with pytest.raises(ValueError, match="`mask` of shape"):
+        values(loss, y_true, y_pred, mask=np.ones((3, 14, 13, 3), bool))
+    with pytest.raises(TypeError, match="smoth"):
+        type(loss)(smoth=1)
+
+
+def small_model():
+    return keras.Sequential(
+        [
+            keras.Input((12, 12, 1)),
+            keras.layers.Conv2D(2, 3, padding="same", activation="relu"),
+            keras.layers.Conv2D(1, 1, activation="sigmoid", dtype="float32"),
+        ]
+    )
+
+
+def test_the_battery_leaves_no_loss_out():
+    public = {name for name in losses.__all__ if isinstance(getattr(losses, name), type)} - {"SegmentationLoss"}
+    assert public == {type(loss).__name__ for loss in EVERY_LOSS}
+    assert keras_uq.losses is losses

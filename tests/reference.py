@@ -1,0 +1,101 @@
+"""Slow twins of the losses, one voxel after the other in float64, and the hand-worked values they are held against."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+
+VALUES = json.loads((Path(__file__).parent / "check_values.json").read_text())
+
+
+def checks(quantity, **params):
+    """The hand-worked checks of a quantity whose parameters are among `params` (`{}` for all)."""
+    found = [
+        check
+        for check in VALUES["checks"]
+        if check["quantity"] == quantity and all(check["params"].get(name) == value for name, value in params.items())
+    ]
+    assert found, f"no check value of {quantity}"
+    return found
+
+
+def tensors(check, dtype="float32"):
+    """Labels and probabilities of a check, each `(batch, height, width, 1)`."""
+    names = [check["input"]] if check["input"] in VALUES["inputs"] and "y" in VALUES["inputs"][check["input"]] else None
+    parts = [VALUES["inputs"][name] for name in names or list(check["input"])]
+    return tuple(np.array([part[key] for part in parts], dtype=dtype)[..., np.newaxis] for key in ("y", "p"))
+
+
+def counts(g, p):
+    """Soft true positives, false positives, false negatives of two flat lists, added one by one."""
+    tp = fp = fn = 0.0
+    for label, probability in zip(g, p):
+        tp += label * probability
+        fp += (1 - label) * probability
+        fn += label * (1 - probability)
+    return tp, fp, fn
+
+
+def dice(g, p, smooth=1e-6):
+    tp, fp, fn = counts(g, p)
+    return 1 - (2 * tp + smooth) / (2 * tp + fp + fn + smooth)
+
+
+def log_dice(g, p, smooth=1e-6):
+    return -math.log(1 - dice(g, p, smooth))
+
+
+def jaccard(g, p, smooth=1e-6):
+    tp, fp, fn = counts(g, p)
+    return 1 - (tp + smooth) / (tp + fp + fn + smooth)
+
+
+def tversky(g, p, alpha=0.3, beta=0.7, smooth=1e-6):
+    tp, fp, fn = counts(g, p)
+    return 1 - (tp + smooth) / (tp + alpha * fp + beta * fn + smooth)
+
+
+def focal_tversky(g, p, alpha=0.3, beta=0.7, exponent=0.75):
+    return max(tversky(g, p, alpha, beta), 1e-7) ** exponent
+
+
+def log_cosh(g, p):
+    return sum(math.log(math.cosh(b - a)) for a, b in zip(g, p)) / len(g)
+
+
+def log_cosh_dice(g, p):
+    return math.log(math.cosh(dice(g, p)))
+
+
+def binary_crossentropy(g, p):
+    total = 0.0
+    for label, probability in zip(g, p):
+        probability = min(max(probability, 1e-7), 1 - 1e-7)
+        total -= label * math.log(probability) + (1 - label) * math.log(1 - probability)
+    return total / len(g)
+
+
+def ssim(image, other, window=11, sigma=1.5):
+    """1 - SSIM of two arrays of any rank: a Gaussian window around every position where it fits."""
+    sides = [min(window, side - 1 + side % 2) for side in image.shape]
+    taps = [np.exp(-((np.arange(side) - (side - 1) / 2) ** 2) / (2 * sigma**2)) for side in sides]
+    weights = taps[0]
+    for tap in taps[1:]:
+        weights = np.multiply.outer(weights, tap)
+    weights = weights / weights.sum()
+    values = []
+    for corner in np.ndindex(*[side - width + 1 for side, width in zip(image.shape, sides)]):
+        box = tuple(slice(at, at + width) for at, width in zip(corner, sides))
+        x, y = image[box], other[box]
+        mx, my = (weights * x).sum(), (weights * y).sum()
+        vx, vy = (weights * (x - mx) ** 2).sum(), (weights * (y - my) ** 2).sum()
+        cov = (weights * (x - mx) * (y - my)).sum()
+        c1, c2 = 0.01**2, 0.03**2
+        values.append((2 * mx * my + c1) * (2 * cov + c2) / ((mx**2 + my**2 + c1) * (vx + vy + c2)))
+    return 1 - float(np.mean(values))
+
+
+def hybrid(image, other):
+    g, p = image.ravel(), other.ravel()
+    return jaccard(g, p) + binary_crossentropy(g, p) + ssim(image, other)
