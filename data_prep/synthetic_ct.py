@@ -91,7 +91,7 @@ def patient(seed, index):
     spleen = grid.ellipsoid(centre(-78, -22, 14), (24, 34, 44) * rng.normal(size, 0.08, 3), 0.12) & cavity
     stomach = grid.ellipsoid(centre(-44, 34, 22), (34, 26, 34) * rng.normal(size, 0.08, 3), 0.15) & cavity
     inner = grid.ellipsoid(centre(-44, 34, 22, 1.0), (26, 19, 27) * rng.normal(size, 0.04, 3), 0.15) & stomach
-    parenchyma = rng.normal(108, 9)
+    parenchyma = rng.normal(118, 8)
     tissue[liver & cavity] = parenchyma
     tissue[stomach] = rng.normal(70, 8)
     tissue[inner] = rng.normal(18, 10)
@@ -110,7 +110,7 @@ def patient(seed, index):
     head = centre(30, 2, -16, 5.0)
     path = head + np.array([[0, 0, 0], [-20, 12, 10], [-46, 8, 20], [-74, -10, 30]]) * rng.normal(size, 0.08, (4, 3))
     path[1:] += rng.normal(0, 3.5, (3, 3))
-    pancreas_hounsfield = rng.normal(88, 10)
+    pancreas_hounsfield = rng.normal(86, 7)
     duodenum = head + np.array([[14, 10, 34], [24, 2, 0], [16, -6, -26]])
     tissue[grid.tube(duodenum, 11 * size, 0.2) & cavity] = pancreas_hounsfield + rng.normal(-26, 8)
     tissue[grid.tube(path + np.array([0, -11, 2]), 4.5, 0.05) & cavity] = rng.normal(140, 10)

@@ -262,11 +262,12 @@ def _split(model):
         return None  # A shared layer has several inputs; running the whole model is always right.
     random, boundary = set(), {}
     for layer in inner:
-        inputs = keras.tree.flatten(layer.input)
+        # Of the outer graph: a nested model's own `input` is that of its inner graph.
+        inputs, outputs = layer._inbound_nodes[0].input_tensors, layer._inbound_nodes[0].outputs
         sampled = any(isinstance(part, FAMILY) and part.rate > 0 for part in _all_layers(layer))
         if sampled or any(id(tensor) in random for tensor in inputs):
             boundary.update({id(tensor): tensor for tensor in inputs if id(tensor) not in random})
-            random.update(id(tensor) for tensor in keras.tree.flatten(layer.output))
+            random.update(id(tensor) for tensor in outputs)
     boundary = list(boundary.values())
     if {id(tensor) for tensor in boundary} == {id(tensor) for tensor in model.inputs}:
         return None

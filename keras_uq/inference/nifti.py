@@ -55,6 +55,7 @@ def predict_nifti(predictor, path, out_dir, preprocessing, maps=MAPS, batch_size
     out_dir.mkdir(parents=True, exist_ok=True)
     scan = read_nifti(path)
     images, geometry = preprocessing.image(scan.voxels, scan.affine)
+    _check_channels(path, images, getattr(predictor, "model", None))
     # The scan's name decides its masks, so that a folder gives the same maps in any order.
     result = predictor.predict(images, batch_size=batch_size, case=zlib.crc32(scan_name(path).encode()))
     written = {}
@@ -90,6 +91,18 @@ def write_text(text, path):
     temporary = path.with_name("." + path.name)
     temporary.write_text(text)
     os.replace(temporary, path)
+
+
+def _check_channels(path, images, model):
+    shape = getattr(model, "input_shape", None)
+    if not isinstance(shape, tuple):
+        return
+    if len(shape) != images.ndim:
+        raise ValueError(
+            f"{path.name} is predicted slice by slice, {images.ndim - 2}D; the model takes {len(shape) - 2}D images."
+        )
+    if shape[-1] not in (None, images.shape[-1]):
+        raise ValueError(f"{path.name} has {images.shape[-1]} channels; the model takes {shape[-1]}.")
 
 
 def _restore(geometry, volume):

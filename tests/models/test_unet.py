@@ -1,0 +1,113 @@
+"""Parameter counts of every paper's network, shapes, and the errors of the builder."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_uq import models
+from tests.reference import VALUES
+
+COUNTS = VALUES["model_parameters"]["counts"]
+MEHRTASH = {"filters": (8, 16, 32, 64, 128), "upsampling": "nearest"}
+ZHANG = {"filters": (32, 64, 128, 256), "classes": 2, "upsampling_size": 2}
+NETWORKS = {
+    "kethavath2025 U-Net (1 in, 1 out, 16..256, BN, ConvT 3x3)": lambda: models.kethavath2025(),
+    "yeung2021 U-Net (3 in, 2 out, 32..512, instance norm, ConvT 2x2)": lambda: models.unet(
+        (64, 64, 3), classes=2, filters=(32, 64, 128, 256, 512), norm="instance", activation_first=True
+    ),
+    "mehrtash2020 U-Net prostate Dice (1 in, 1 sigmoid out, 8..128, BN, UpSampling)": lambda: models.unet(
+        (224, 224, 1), **MEHRTASH
+    ),
+    "mehrtash2020 U-Net prostate CE (1 in, 2 out)": lambda: models.unet((224, 224, 1), classes=2, **MEHRTASH),
+    "mehrtash2020 U-Net heart (1 in, 4 out)": lambda: models.unet((224, 224, 1), classes=4, **MEHRTASH),
+    "mehrtash2020 U-Net brain (3 in, 4 out)": lambda: models.unet((224, 224, 3), classes=4, **MEHRTASH),
+    "mehrtash2020 U-Net heart Dice (1 in, 3 sigmoid out)": lambda: models.unet(
+        (224, 224, 1), classes=3, multilabel=True, **MEHRTASH
+    ),
+    "mehrtash2020 U-Net brain Dice (3 in, 3 sigmoid out)": lambda: models.unet(
+        (224, 224, 3), classes=3, multilabel=True, **MEHRTASH
+    ),
+    "mehrtash2020 3D FCN (1 in, 2 out, 8..128, BN, UpSampling)": lambda: models.unet(
+        (112, 112, 112, 1), classes=2, **MEHRTASH
+    ),
+    "zhang2025 UNet-3D (1 in, 2 out, 32..256, no norm, ConvT 2x2x2)": lambda: models.unet(
+        (32, 32, 32, 1), norm=None, **ZHANG
+    ),
+    "zhang2025 UNet-3D (same, BN)": lambda: models.unet((32, 32, 32, 1), **ZHANG),
+    "zhang2025 UNet-3D (1 in, 2 out, 16..128, BN)": lambda: models.unet(
+        (32, 32, 32, 1), classes=2, filters=(16, 32, 64, 128)
+    ),
+}
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_parameter_counts(name):
+    model = NETWORKS[name]()
+    trainable = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
+    assert trainable == COUNTS[name]["trainable"]
+    # Keras counts the generators of dropout masks as weights; the papers do not.
+    others = [weight for weight in model.non_trainable_weights if "seed_generator" not in weight.path]
+    assert sum(int(np.prod(weight.shape)) for weight in others) == COUNTS[name]["non_trainable"]
+
+
+@pytest.mark.parametrize("shape", [(32, 48, 1), (16, 32, 16, 2)])
+@pytest.mark.parametrize("classes", [1, 3])
+def test_output_has_the_inputs_grid_and_is_a_probability(shape, classes):
+    model = models.unet(shape, classes=classes, filters=(2, 4, 6), encoder_dropout=0.2)
+    images = np.random.default_rng(0).normal(size=(2, *shape)).astype("float32")
+    output = keras.ops.convert_to_numpy(model(images))
+    assert output.shape == (2, *shape[:-1], classes)
+    assert output.min() >= 0
+    if classes > 1:
+        np.testing.assert_allclose(output.sum(-1), 1, rtol=1e-5)
+
+
+def test_kethavath2025_has_the_papers_dropout():
+    model = models.kethavath2025((64, 64, 1))
+    rates = {layer.name: layer.rate for layer in model.layers if isinstance(layer, keras.layers.Dropout)}
+    assert rates == {
+        **{f"encoder{stage}_dropout": rate for stage, rate in zip((1, 2, 3, 4), (0.15, 0.20, 0.25, 0.30))},
+        **{f"decoder{stage}_dropout": rate for stage, rate in zip((4, 3, 2, 1), (0.30, 0.25, 0.20, 0.15))},
+    }
+    assert model.get_layer("encoder1_dropout").input is model.get_layer("encoder1_pool").output
+    assert model.get_layer("decoder4_dropout").input is model.get_layer("decoder4_concatenate").output
+    initializers = {type(layer.kernel_initializer).__name__ for layer in model.layers if hasattr(layer, "kernel")}
+    assert initializers == {"HeNormal"}
+
+
+def test_accepts_any_multiple_of_its_step_and_refuses_the_rest():
+    model = models.kethavath2025((None, None, 1), filters=2)
+    assert model(np.zeros((1, 32, 80, 1), "float32")).shape == (1, 32, 80, 1)
+    with pytest.raises(ValueError, match=r"multiple of 16.*Received: input_shape=\(100, 96, 1\)"):
+        models.kethavath2025((100, 96, 1))
+
+
+def test_output_is_float32_under_mixed_precision():
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        model = models.kethavath2025((16, 16, 1), filters=2)
+        output = model(np.ones((1, 16, 16, 1), "float32"))
+        assert keras.backend.standardize_dtype(output.dtype) == "float32"
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"norm": "layer"},
+        {"upsampling": "bilinear"},
+        {"dropout_at": "end"},
+        {"encoder_dropout": 1.0},
+        {"decoder_dropout": (0.1, 0.2)},
+    ],
+)
+def test_unknown_options_are_named(wrong):
+    with pytest.raises(ValueError, match=f"(?s){next(iter(wrong))}.*Received"):
+        models.unet((64, 64, 1), **wrong)
+
+
+def test_wrong_rank_is_refused():
+    with pytest.raises(ValueError, match="input_shape"):
+        models.unet((64, 1))
