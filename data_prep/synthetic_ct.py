@@ -27,7 +27,7 @@ LABELS = {
 MIN_PATIENTS = 3
 
 
-def write_task(folder, organ="pancreas", patients=48, seed=0):
+def write_task(folder, organ="pancreas", patients=56, seed=0):
     """Write a task in Decathlon layout.
 
     Args:
@@ -114,7 +114,7 @@ def patient(seed, index):
     duodenum = head + np.array([[14, 10, 34], [24, 2, 0], [16, -6, -26]])
     tissue[grid.tube(duodenum, 11 * size, 0.2) & cavity] = pancreas_hounsfield + rng.normal(-26, 8)
     tissue[grid.tube(path + np.array([0, -11, 2]), 4.5, 0.05) & cavity] = rng.normal(140, 10)
-    pancreas = grid.tube(path, np.array([17, 12, 12, 10]) * rng.normal(size, 0.12), 0.22) & cavity
+    pancreas = grid.tube(path, np.array([18, 14, 13, 12]) * rng.normal(size, 0.10), 0.18) & cavity
     pancreas &= ~(spleen | stomach)
     tissue[pancreas] = pancreas_hounsfield
     labels = {"spleen": spleen.astype("float32"), "pancreas": pancreas.astype("float32")}

@@ -105,7 +105,7 @@ class Profile:
     changes: dict
     max_epochs: int | None = None
     synthetic: bool = False
-    patients: int = 48
+    patients: int = 56
     multiple: int = 16
 
 

@@ -77,13 +77,30 @@ def read_geometry(path, max_bytes=MAX_BYTES):
 
 
 def _open(path, max_bytes):
+    """The lazily opened image and the bytes of voxels it declares."""
     if not path.is_file():
         raise BadScan("missing", f"{path.name}: there is no such file.")
     try:
-        image = nibabel.Nifti1Image.from_filename(path)
+        _check_raw_zooms(path)
+        image = nibabel.load(path)
+        if not isinstance(image, nibabel.Nifti1Image):
+            raise ImageFileError(f"it is a {type(image).__name__}")
         return image, _check_header(path, image, max_bytes)
     except (ImageFileError, OSError, EOFError, nibabel.spatialimages.HeaderDataError, zlib.error) as error:
         raise BadScan("unreadable", f"{path.name} is no readable NIfTI file ({error}).") from error
+
+
+def _check_raw_zooms(path):
+    """nibabel turns a voxel size of 0 into 1 mm with no more than a warning, so the bytes are looked at first."""
+    with nibabel.openers.ImageOpener(path) as file:
+        raw = file.read(nibabel.Nifti2Header.template_dtype.itemsize)
+    for kind in (nibabel.Nifti1Header, nibabel.Nifti2Header):
+        size = kind.template_dtype.itemsize
+        if len(raw) >= size and kind.may_contain_header(raw):
+            zooms = kind(raw[:size], check=False)["pixdim"][1:4]
+            if not np.all(np.isfinite(zooms)) or np.abs(zooms).min() == 0:
+                said = " x ".join(str(float(zoom)) for zoom in zooms)
+                raise BadScan("bad_zooms", f"{path.name} declares the voxel size {said} mm; expected positive numbers.")
 
 
 def _check_header(path, image, max_bytes):

@@ -1,0 +1,143 @@
+"""Schedules, the best weights, and resuming."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from keras_uq.callbacks import KeepBest, Resume, StepDecay
+from keras_uq.metrics import DiceMetric
+from tests.reference import checks
+
+
+def model_with_dropout():
+    model = keras.Sequential(
+        [
+            keras.Input((8, 8, 1)),
+            keras.layers.Conv2D(2, 3, padding="same"),
+            keras.layers.Dropout(0.5),
+            keras.layers.Conv2D(1, 1, activation="sigmoid"),
+        ]
+    )
+    model.compile(keras.optimizers.Adam(0.01), loss="binary_crossentropy", metrics=[DiceMetric()])
+    return model
+
+
+class Data(keras.utils.PyDataset):
+    """Four batches whose order is a function of the epoch."""
+
+    def __init__(self):
+        super().__init__(workers=1)
+        self.epoch = 0
+
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, number):
+        rng = np.random.default_rng(int(np.random.default_rng(self.epoch).permutation(4)[number]))
+        images = rng.random((2, 8, 8, 1)).astype("float32")
+        return images, (images > 0.5).astype("float32")
+
+
+class Follow(keras.callbacks.Callback):
+    def __init__(self, data):
+        super().__init__()
+        self.data = data
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.data.epoch = epoch
+
+
+class Interrupt(keras.callbacks.Callback):
+    """Raises in the middle of an epoch."""
+
+    def __init__(self, epoch):
+        super().__init__()
+        self.epoch = epoch
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.now = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.now == self.epoch and batch == 1:
+            raise KeyboardInterrupt
+
+
+def train(folder, epochs=6, interrupt=None, patience=2):
+    keras.utils.set_random_seed(0)
+    model, data = model_with_dropout(), Data()
+    others = [
+        Follow(data),
+        StepDecay(factor=0.5, every=2, initial=0.01),
+        keras.callbacks.EarlyStopping("val_loss", patience=patience, mode="min"),
+        keras.callbacks.ReduceLROnPlateau("val_loss", patience=1, mode="min"),
+        KeepBest(folder / "best.weights.h5", "val_dice", "max"),
+    ]
+    resume = Resume(folder / "resume", others)
+    callbacks = [*others, *([Interrupt(interrupt)] if interrupt is not None else []), resume]
+    model.fit(data, validation_data=data, epochs=epochs, shuffle=False, callbacks=callbacks, verbose=0)
+    return [keras.ops.convert_to_numpy(variable) for variable in model.variables], resume.history
+
+
+def test_step_decay_is_the_papers_schedule():
+    (check,) = checks("learning rate per epoch 0..19")
+    schedule = StepDecay(check["params"]["factor"], check["params"]["every"], initial=check["params"]["initial"])
+    np.testing.assert_allclose([schedule.rate(epoch) for epoch in range(20)], check["expected"], rtol=1e-12)
+
+
+def test_step_decay_sets_the_optimizers_rate():
+    seen = []
+    model = model_with_dropout()
+    spy = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: seen.append(float(keras.ops.convert_to_numpy(model.optimizer.learning_rate)))
+    )
+    model.fit(Data(), epochs=5, callbacks=[StepDecay(0.1, 2), spy], verbose=0)
+    np.testing.assert_allclose(seen, [1e-2, 1e-2, 1e-3, 1e-3, 1e-4], rtol=1e-5)
+    with pytest.raises(ValueError, match="every"):
+        StepDecay(every=0)
+
+
+@pytest.mark.parametrize("interruptions", [(0,), (1, 3), (4,)])
+def test_an_interrupted_training_ends_like_an_uninterrupted_one(tmp_path, interruptions):
+    expected, history = train(tmp_path / "whole")
+    for epoch in interruptions:
+        with pytest.raises(KeyboardInterrupt):
+            train(tmp_path / "cut", interrupt=epoch)
+    got, again = train(tmp_path / "cut")
+    assert again == history
+    for a, b in zip(expected, got, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_training_that_had_stopped_early_does_not_go_on(tmp_path):
+    _, history = train(tmp_path, epochs=6, patience=0)
+    _, again = train(tmp_path, epochs=6, patience=0)
+    assert again == history
+    assert json.loads((tmp_path / "resume" / "state.json").read_text())["epoch"] == len(history)
+
+
+def test_only_the_last_epochs_weights_are_kept(tmp_path):
+    train(tmp_path, epochs=3, patience=9)
+    assert sorted(file.name for file in (tmp_path / "resume").iterdir()) == ["epoch3.weights.h5", "state.json"]
+
+
+def test_keep_best_keeps_the_best_and_ignores_nan(tmp_path):
+    model = model_with_dropout()
+    keep = KeepBest(tmp_path / "best.weights.h5", "val_dice", "max")
+    keep.set_model(model)
+    for epoch, value in enumerate([0.2, float("nan"), 0.6, 0.4]):
+        model.layers[0].bias.assign(np.full(2, epoch, "float32"))
+        keep.on_epoch_end(epoch, {"val_dice": value})
+    assert (keep.best, keep.best_epoch) == (0.6, 2)
+    model.load_weights(tmp_path / "best.weights.h5")
+    np.testing.assert_array_equal(keras.ops.convert_to_numpy(model.layers[0].bias), [2, 2])
+    with pytest.raises(ValueError, match="monitors 'val_dice'.*hold"):
+        keep.on_epoch_end(4, {"loss": 1.0})
+    with pytest.raises(ValueError, match="mode"):
+        KeepBest(tmp_path / "x.weights.h5", "val_dice", "auto")
+    lowest = KeepBest(tmp_path / "low.weights.h5", "val_loss", "min")
+    lowest.set_model(model)
+    for epoch, value in enumerate([0.5, 0.3, 0.4]):
+        lowest.on_epoch_end(epoch, {"val_loss": value})
+    assert lowest.best_epoch == 1

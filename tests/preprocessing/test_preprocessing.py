@@ -1,0 +1,214 @@
+"""The steps against their slow twins, the way back, and headers that lie."""
+
+import gzip
+import itertools
+import struct
+import subprocess
+import sys
+
+import nibabel
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from keras_uq.preprocessing import BadScan, Preprocessing, read_geometry, read_nifti
+
+LPS = np.diag([-1.0, -1.0, 2.0, 1.0])
+
+
+def volume(shape=(9, 7, 4), seed=0):
+    return np.random.default_rng(seed).integers(-300, 500, shape).astype("int16")
+
+
+def test_window_is_clipped_and_scaled():
+    image, _ = Preprocessing(window=(300, 150)).image(volume(), LPS)
+    expected = (np.clip(volume(), 0, 300) / 300).transpose(2, 1, 0)
+    assert image.dtype == np.float32
+    np.testing.assert_allclose(image[..., 0], expected, atol=1e-6)
+
+
+def test_percentiles_are_those_of_the_volume_and_of_each_channel():
+    voxels = np.stack([volume(seed=0), 100 * volume(seed=1).astype("int32")], axis=-1)
+    image, _ = Preprocessing(percentiles=(5, 95)).image(voxels, LPS)
+    for channel in range(2):
+        low, high = np.percentile(voxels[..., channel], (5, 95))
+        expected = (np.clip(voxels[..., channel], low, high) - low) / (high - low)
+        np.testing.assert_allclose(image[..., channel], expected.transpose(2, 1, 0), atol=1e-5)
+    constant, _ = Preprocessing(percentiles=(5, 95)).image(np.full((4, 4, 2), 7), LPS)
+    assert (constant == 0).all()
+
+
+@pytest.mark.parametrize("side", [3, 5])
+def test_median_is_scipys_in_each_slice(side):
+    image, _ = Preprocessing(median=side).image(volume((20, 15, 3)), LPS)
+    expected = ndimage.median_filter(volume((20, 15, 3)).astype("float64"), size=(side, side, 1), mode="nearest")
+    np.testing.assert_allclose(image[..., 0], expected.transpose(2, 1, 0))
+
+
+def test_resizing_is_bilinear_for_images_and_nearest_for_masks():
+    ramp = np.repeat(np.arange(8.0)[:, None, None], 6, axis=1) * np.ones((8, 6, 2))
+    steps = Preprocessing(size=(12, 16))
+    image, _ = steps.image(ramp, LPS)
+    assert image.shape == (2, 12, 16, 1)
+    # Twice the columns: samples at quarter positions of the ramp.
+    np.testing.assert_allclose(image[0, 0, 1:-1, 0], np.arange(0.25, 7, 0.5), atol=1e-5)
+    labels = (ramp > 3.5).astype("uint8") * 2
+    mask = steps.mask(labels, LPS)
+    assert mask.dtype == np.uint8
+    np.testing.assert_array_equal(mask[0, 0, :, 0], [0] * 8 + [2] * 8)
+
+
+def test_slices_are_padded_with_zeros_in_the_middle():
+    image, geometry = Preprocessing(canvas=(10, 8), multiple=4).image(volume((9, 7, 4)), LPS)
+    assert image.shape == (4, 12, 12, 1)
+    assert geometry.offset == (2, 1)
+    np.testing.assert_array_equal(image[:, 2:9, 1:10, 0], volume((9, 7, 4)).transpose(2, 1, 0))
+    assert (image[:, :2] == 0).all()
+
+
+ORIENTATIONS = [
+    "".join(signs) for axes in (("LR", "AP", "SI"), ("SI", "LR", "AP")) for signs in itertools.product(*axes)
+]
+
+
+@pytest.mark.parametrize("axes", ORIENTATIONS)
+def test_every_orientation_gives_the_same_slices_and_comes_back(axes):
+    source, affine = volume(), LPS
+    start = nibabel.orientations.io_orientation(affine)
+    change = nibabel.orientations.ornt_transform(start, nibabel.orientations.axcodes2ornt(tuple(axes)))
+    turned = nibabel.orientations.apply_orientation(source, change)
+    turned_affine = affine @ nibabel.orientations.inv_ornt_aff(change, source.shape)
+    steps = Preprocessing(orientation="LPS", multiple=4)
+    expected, _ = steps.image(source, affine)
+    image, geometry = steps.image(turned, turned_affine)
+    np.testing.assert_array_equal(image, expected)
+    np.testing.assert_array_equal(geometry.restore(image[..., 0]), turned)
+    assert steps.slice_shape(turned.shape, turned_affine) == (7, 9)
+
+
+def test_without_orientation_the_files_axes_stay():
+    image, geometry = Preprocessing(orientation=None).image(volume(), np.diag([1.0, 1.0, 1.0, 1.0]))
+    np.testing.assert_array_equal(image[..., 0], volume().transpose(2, 1, 0))
+    np.testing.assert_array_equal(geometry.restore(image[..., 0]), volume())
+
+
+def test_maps_come_back_resized():
+    steps = Preprocessing(size=(14, 18), multiple=4)
+    source = np.zeros((9, 7, 2))
+    source[2:6, 2:5] = 1
+    image, geometry = steps.image(source, LPS)
+    back = geometry.restore(np.ascontiguousarray(image[..., 0]))
+    assert back.shape == source.shape
+    np.testing.assert_allclose(back[3:5, 3:4], 1, atol=0.02)
+    mask = geometry.restore(steps.mask(source.astype("uint8"), LPS)[..., 0], "nearest")
+    np.testing.assert_array_equal(mask, source)
+    with pytest.raises(ValueError, match="Expected a map of shape"):
+        geometry.restore(np.zeros((2, 3, 4)))
+
+
+def test_configuration_travels_as_json():
+    steps = Preprocessing(window=(300, 150), median=3, size=(256, 256), canvas=(8, 8), multiple=16)
+    assert Preprocessing.from_json(steps.to_json()) == steps
+    with pytest.raises(ValueError, match="newer version"):
+        Preprocessing.from_json('{"bilateral": 3}')
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"window": (0, 100)},
+        {"window": (300, 150), "percentiles": (1, 99)},
+        {"percentiles": (99, 1)},
+        {"median": 4},
+        {"size": (256,)},
+        {"multiple": 0},
+    ],
+)
+def test_wrong_configurations_are_refused(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        Preprocessing(**wrong)
+
+
+def test_importing_it_does_not_load_keras():
+    script = "import sys, keras_uq.preprocessing, data_prep.decathlon; print('keras' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+def test_reads_what_was_written(write_scan):
+    for dtype in ("uint8", "int16", "float32"):
+        scan = read_nifti(write_scan(volume().astype(dtype), zooms=(0.7, 0.8, 2.5)))
+        assert scan.voxels.dtype == dtype
+        np.testing.assert_array_equal(scan.voxels, volume().astype(dtype))
+        np.testing.assert_allclose(scan.zooms, (0.7, 0.8, 2.5), rtol=1e-6)
+        np.testing.assert_allclose(scan.affine_zooms, (0.7, 0.8, 2.5), rtol=1e-6)
+
+
+def edited(path, offset, layout, *values):
+    """The file with some bytes of its header changed."""
+    content = bytearray(gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes())
+    struct.pack_into(layout, content, offset, *values)
+    path.write_bytes(gzip.compress(bytes(content)) if path.suffix == ".gz" else bytes(content))
+    return path
+
+
+# Offsets of a NIfTI-1 header: dim 40, datatype 70, pixdim 76, srow_x 280.
+BROKEN = {
+    "one axis": (40, "<h", (1,), "bad_rank"),
+    "five axes": (40, "<h", (5,), "bad_rank"),
+    "no voxel": (42, "<h", (0,), "bad_dims"),
+    "negative side": (42, "<h", (-9,), "bad_dims"),
+    "zero zoom": (80, "<f", (0.0,), "bad_zooms"),
+    "nan zoom": (80, "<f", (float("nan"),), "bad_zooms"),
+    "nan affine": (280, "<f", (float("nan"),), "bad_affine"),
+    "singular affine": (280, "<4f", (0.0, 0.0, 0.0, 0.0), "bad_affine"),
+    "complex voxels": (70, "<hh", (32, 64), "bad_dtype"),
+    "huge shape": (42, "<hhh", (32000, 32000, 32000), "too_large"),
+    "more than the file holds": (42, "<hhh", (900, 900, 400), "truncated"),
+}
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+@pytest.mark.parametrize(("offset", "layout", "new", "code"), BROKEN.values(), ids=BROKEN)
+def test_lying_headers_are_refused_before_anything_is_read(write_scan, offset, layout, new, code, suffix):
+    path = edited(write_scan(volume(), name=f"scan{suffix}"), offset, layout, *new)
+    with pytest.raises(BadScan) as caught:
+        read_nifti(path)
+    # nibabel itself refuses some of these headers.
+    assert caught.value.code in (code, "unreadable")
+    assert "scan" in str(caught.value)
+
+
+def test_a_lying_header_costs_no_memory(write_scan):
+    path = edited(write_scan(volume(), name="scan.nii.gz"), 42, "<hhh", 2000, 2000, 400)
+    script = f"""
+import resource
+from keras_uq.preprocessing import read_nifti
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+try:
+    read_nifti({str(path)!r})
+except ValueError as error:
+    print(error.code, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    code, grown = done.stdout.split()
+    assert code == "truncated"
+    assert int(grown) < 50_000  # KiB; the header declares 3.2 GB.
+
+
+def test_damaged_files_are_refused(write_scan, tmp_path):
+    path = write_scan(volume())
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    with pytest.raises(BadScan) as caught:
+        read_nifti(path)
+    assert caught.value.code in ("truncated", "unreadable")
+    junk = tmp_path / "junk.nii.gz"
+    junk.write_bytes(b"no scan")
+    for broken, code in ((junk, "unreadable"), (tmp_path / "none.nii", "missing")):
+        with pytest.raises(BadScan) as caught:
+            read_geometry(broken)
+        assert caught.value.code == code
+    with pytest.raises(BadScan) as caught:
+        read_nifti(write_scan(volume()), max_bytes=100)
+    assert caught.value.code == "too_large"
