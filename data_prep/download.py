@@ -11,6 +11,10 @@ from pathlib import Path
 from data_prep.decathlon import TASKS
 
 
+# What is lost of a broken transfer.
+CHUNK = 2**16
+
+
 class DownloadError(ValueError):
     """A download that did not end well. The message says what to do; what was received is kept for the next try."""
 
@@ -91,7 +95,7 @@ class _Resuming:
                 open(self.unfinished, "ab" if have else "wb") as file,
             ):
                 task = bar.add_task(self.unfinished.stem, total=total, completed=have)
-                for chunk in response.iter_content(2**20):
+                for chunk in response.iter_content(CHUNK):
                     file.write(chunk)
                     bar.advance(task, len(chunk))
             received = self.unfinished.stat().st_size

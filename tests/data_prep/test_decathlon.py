@@ -1,0 +1,280 @@
+"""From an archive with the official traps to a prepared folder."""
+
+import json
+import tarfile
+
+import nibabel
+import numpy as np
+import pytest
+
+from data_prep import decathlon
+from data_prep.checks import KINDS, Report
+from data_prep.decathlon import BadDataset, find_task, prepare, read_cases
+from data_prep.prepared import DamagedData, Prepared, split_patients
+from keras_uq.preprocessing import Preprocessing
+
+STEPS = Preprocessing(window=(300, 150), median=3, size=(16, 16))
+
+
+def test_the_list_decides_and_names_sort_by_number(make_task):
+    cases, labels = read_cases(make_task())
+    assert [case.name for case in cases] == [f"spleen_{number}" for number in range(1, 13)]
+    assert labels == {0: "background", 1: "spleen"}
+
+
+def test_a_task_is_prepared(make_task, tmp_path):
+    data = prepare(make_task(), tmp_path / "out", STEPS, foreground={1})
+    assert sorted(case for cases in data.split.values() for case in cases) == sorted(
+        f"spleen_{number}" for number in range(1, 13)
+    )
+    image, mask = data.image("spleen_3"), data.mask("spleen_3")
+    assert isinstance(image, np.memmap)
+    assert image.shape == mask.shape == (6, 16, 16, 1)
+    assert image.dtype == np.float32
+    assert mask.dtype == np.uint8
+    scan = nibabel.load(tmp_path / "Task09_Spleen/imagesTr/spleen_3.nii.gz")
+    expected, _ = STEPS.image(np.asarray(scan.dataobj), scan.affine)
+    np.testing.assert_array_equal(image, expected)
+    assert not (tmp_path / "out.partial").exists()
+    lines = (tmp_path / "out" / "cases.csv").read_text().splitlines()
+    assert lines[0].startswith("case,depth,height,width,channels,foreground_voxels,spacing_x_mm")
+    assert len(lines) == 13
+    data.verify()
+
+
+def test_a_tar_gives_what_its_folder_gives(make_task, tmp_path):
+    folder = make_task()
+    with tarfile.open(tmp_path / "Task09_Spleen.tar", "w") as tar:
+        tar.add(folder, "Task09_Spleen")
+    from_folder = prepare(folder, tmp_path / "a" / "out", STEPS, foreground={1})
+    from_tar = prepare(tmp_path / "Task09_Spleen.tar", tmp_path / "b" / "out", STEPS, foreground={1})
+    assert from_tar.description["cases"] == from_folder.description["cases"]
+    assert len(from_tar.description["source"]["archive_sha256"]) == 64
+
+
+def test_preparing_twice_gives_the_same_fingerprint(make_task, tmp_path):
+    folder = make_task()
+    first, second = (prepare(folder, tmp_path / name, STEPS, foreground={1}) for name in ("a", "b"))
+    assert first.fingerprint == second.fingerprint
+    other = prepare(folder, tmp_path / "c", Preprocessing(window=(400, 40), size=(16, 16)), foreground={1})
+    assert other.fingerprint != first.fingerprint
+
+
+def test_an_interrupted_preparation_takes_up_its_finished_cases(make_task, tmp_path, monkeypatch):
+    folder, seen = make_task(), []
+    expected = prepare(folder, tmp_path / "whole", STEPS, foreground={1})
+    read = decathlon.read_nifti
+
+    def interrupted(path):
+        seen.append(path.name)
+        if len(seen) == 9:
+            raise KeyboardInterrupt
+        return read(path)
+
+    monkeypatch.setattr(decathlon, "read_nifti", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        prepare(folder, tmp_path / "cut", STEPS, foreground={1})
+    assert not (tmp_path / "cut").exists()
+    data = prepare(folder, tmp_path / "cut", STEPS, foreground={1})
+    assert len(seen) == 9 + 2 * 12 - 8
+    assert data.fingerprint == expected.fingerprint
+    with pytest.raises(KeyboardInterrupt):
+        seen.clear()
+        prepare(folder, tmp_path / "changed", STEPS, foreground={1})
+    seen.clear()
+    monkeypatch.setattr(decathlon, "read_nifti", lambda path: seen.append(path.name) or read(path))
+    prepare(folder, tmp_path / "changed", Preprocessing(size=(16, 16)), foreground={1})
+    assert len(seen) == 24  # Another configuration takes up nothing.
+
+
+def test_classes_are_kept_or_merged(make_task, tmp_path):
+    folder = make_task(labels=("background", "pancreas", "cancer"))
+    steps = Preprocessing(multiple=4)
+    kept = prepare(folder, tmp_path / "kept", steps)
+    merged = prepare(folder, tmp_path / "merged", steps, foreground={1, 2})
+    alone = prepare(folder, tmp_path / "alone", steps, foreground={2})
+    assert set(np.unique(kept.mask("spleen_1"))) == {0, 1, 2}
+    np.testing.assert_array_equal(merged.mask("spleen_1"), kept.mask("spleen_1") > 0)
+    np.testing.assert_array_equal(alone.mask("spleen_1"), kept.mask("spleen_1") == 2)
+    with pytest.raises(BadDataset, match=r"names the labels \[5\]"):
+        prepare(folder, tmp_path / "x", steps, foreground={5})
+
+
+def test_slices_of_all_cases_share_a_canvas(make_task, tmp_path):
+    def change(number, arrays):
+        cut = (slice(14 + number % 3), slice(12 + number % 4))
+        arrays["image"], arrays["label"] = arrays["image"][cut], arrays["label"][cut]
+
+    data = prepare(make_task(change=change), tmp_path / "out", Preprocessing(multiple=4), foreground={1})
+    assert {data.image(case).shape[1:] for cases in data.split.values() for case in cases} == {(16, 16, 1)}
+    assert data.description["preprocessing"]["canvas"] == [15, 16]
+
+
+def corrupt(array, value, at=(3, 3, 3)):
+    array = array.astype("float32")
+    array[at] = value
+    return array
+
+
+FATAL = {
+    "shape_mismatch": lambda a: a.update(label=a["label"][:-1]),
+    "spacing_mismatch": lambda a: a.update(label_affine=np.diag([0.8, 0.8, 4.0, 1.0])),
+    "label_channels": lambda a: a.update(label=np.stack([a["label"]] * 2, -1)),
+    "label_not_integer": lambda a: a.update(label=corrupt(a["label"], 0.4)),
+    "label_not_finite": lambda a: a.update(label=corrupt(a["label"], np.nan)),
+    "unknown_label": lambda a: a.update(label=corrupt(a["label"], 7)),
+    "image_not_finite": lambda a: a.update(image=corrupt(a["image"], np.inf)),
+    "image_constant": lambda a: a.update(image=np.zeros_like(a["image"])),
+}
+WARNINGS = {
+    "affine_mismatch": lambda a: a.update(label_affine=a["affine"] + shift()),
+    "label_empty": lambda a: a.update(label=np.zeros_like(a["label"])),
+}
+
+
+def shift():
+    matrix = np.zeros((4, 4))
+    matrix[0, 3] = 12.0
+    return matrix
+
+
+@pytest.mark.parametrize("code", FATAL)
+def test_fatal_findings_stop_and_can_be_left_out(make_task, tmp_path, code):
+    folder = make_task(change=lambda number, arrays: FATAL[code](arrays) if number in (2, 5) else None)
+    with pytest.raises(BadDataset) as caught:
+        prepare(folder, tmp_path / "out", STEPS, foreground={1})
+    said = str(caught.value)
+    assert "2 of 12 cases cannot be used" in said
+    assert f"spleen_2  {code}" in said
+    assert f"spleen_5  {code}" in said
+    assert KINDS[code][1] in said
+    assert not (tmp_path / "out").exists()
+    data = prepare(folder, tmp_path / "out", STEPS, foreground={1}, skip_bad=True)
+    assert sum(map(len, data.split.values())) == 10
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert {finding["case"] for finding in report["findings"] if finding["severity"] == "fatal"} == {
+        "spleen_2",
+        "spleen_5",
+    }
+    assert Report.from_json(json.dumps(report)).to_text() == (tmp_path / "out" / "report.txt").read_text()
+
+
+@pytest.mark.parametrize("code", WARNINGS)
+def test_warnings_are_reported_and_do_not_stop(make_task, tmp_path, code):
+    folder = make_task(change=lambda number, arrays: WARNINGS[code](arrays) if number == 4 else None)
+    data = prepare(folder, tmp_path / "out", STEPS, foreground={1})
+    assert sum(map(len, data.split.values())) == 12
+    report = Report.from_json((tmp_path / "out" / "report.json").read_text())
+    assert [(finding.case, finding.code, finding.severity) for finding in report.findings] == [
+        ("spleen_4", code, "warning")
+    ]
+
+
+def test_copies_of_an_image_and_unit_affines_are_noticed(make_task, tmp_path):
+    first = {}
+
+    def change(number, arrays):
+        first.setdefault("image", arrays["image"])
+        if number == 7:
+            arrays["image"] = first["image"]
+
+    folder = make_task(change=change)
+    path = folder / "imagesTr" / "spleen_3.nii.gz"
+    image = nibabel.load(path)
+    header = image.header.copy()
+    broken = nibabel.Nifti1Image(np.asarray(image.dataobj), None, header)
+    broken.header.set_qform(np.diag([0.8, 0.8, 5.0, 1.0]), code=1)
+    broken.header.set_sform(np.eye(4), code=1)
+    nibabel.save(broken, path)
+    prepare(folder, tmp_path / "out", STEPS, foreground={1})
+    found = {(f.case, f.code) for f in Report.from_json((tmp_path / "out" / "report.json").read_text()).findings}
+    assert ("spleen_7", "duplicate_image") in found
+    assert ("spleen_3", "affine_zooms") in found
+
+
+def test_missing_and_damaged_files_are_in_the_one_report(make_task, tmp_path):
+    folder = make_task()
+    (folder / "imagesTr" / "spleen_1.nii.gz").unlink()
+    (folder / "labelsTr" / "spleen_2.nii.gz").write_bytes(b"no scan")
+    whole = (folder / "imagesTr" / "spleen_3.nii.gz").read_bytes()
+    (folder / "imagesTr" / "spleen_3.nii.gz").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(BadDataset) as caught:
+        prepare(folder, tmp_path / "out", STEPS, foreground={1})
+    for line in ("spleen_1  missing", "spleen_2  unreadable", "spleen_3  truncated"):
+        assert line in str(caught.value)
+
+
+BAD_JSON = {
+    "no json": "{",
+    "no labels": '{"training": []}',
+    "labels as a list": '{"labels": ["a"], "training": []}',
+    "no cases": '{"labels": {"0": "b"}, "training": []}',
+    "strings for cases": '{"labels": {"0": "b"}, "training": ["a.nii.gz"]}',
+    "a way out": '{"labels": {"0": "b"}, "training": [{"image": "../../x.nii.gz", "label": "y.nii.gz"}]}',
+    "twice": '{"labels": {"0": "b"}, "training": [{"image": "a.nii", "label": "a.nii"}, {"image": "a.nii", "label": "a.nii"}]}',
+}
+
+
+@pytest.mark.parametrize("text", BAD_JSON.values(), ids=BAD_JSON)
+def test_descriptions_that_are_none_are_refused(tmp_path, text):
+    (tmp_path / "dataset.json").write_text(text)
+    with pytest.raises(BadDataset, match=r"dataset\.json"):
+        read_cases(tmp_path)
+
+
+def test_a_task_unpacked_twice_is_found(make_task, tmp_path):
+    folder = make_task()
+    assert find_task(tmp_path) == folder
+    assert find_task(folder) == folder
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(BadDataset, match=r"holds no dataset\.json"):
+        find_task(tmp_path / "empty")
+
+
+def test_damage_after_preparation_is_noticed(make_task, tmp_path):
+    data = prepare(make_task(), tmp_path / "out", STEPS, foreground={1})
+    mask = tmp_path / "out" / "cases" / "spleen_4" / "mask.npy"
+    content = bytearray(mask.read_bytes())
+    content[-1] ^= 1
+    mask.write_bytes(content)
+    with pytest.raises(DamagedData, match="mask of case spleen_4"):
+        data.verify()
+    mask.unlink()
+    with pytest.raises(DamagedData, match="cannot be opened"):
+        data.mask("spleen_4")
+    description = tmp_path / "out" / "dataset.json"
+    description.write_text(description.read_text().replace("spleen_1", "spleen_X"))
+    with pytest.raises(DamagedData, match="changed after"):
+        Prepared(tmp_path / "out").verify()
+    description.write_text("{")
+    with pytest.raises(DamagedData, match="cannot be read"):
+        Prepared(tmp_path / "out")
+    with pytest.raises(DamagedData, match="no prepared folder"):
+        Prepared(tmp_path)
+
+
+def test_split_is_by_patient_with_the_papers_shares():
+    names = [f"p{number}" for number in range(60)]
+    split = split_patients(names, seed=0)
+    assert {key: len(value) for key, value in split.items()} == {"train": 43, "validation": 5, "test": 12}
+    assert sorted(sum(split.values(), [])) == sorted(names)
+    assert split_patients(names[::-1], seed=0) == split
+    assert split_patients(names, seed=1) != split
+    assert all(split_patients(names[:3], seed=0).values())
+    with pytest.raises(ValueError, match="at least three"):
+        split_patients(names[:2], seed=0)
+
+
+@pytest.mark.data
+def test_the_real_hippocampus_archive(real_data, tmp_path):
+    steps = Preprocessing(percentiles=(0.5, 99.5), median=3, multiple=16)
+    data = prepare(real_data / "msd" / "Task04_Hippocampus.tar", tmp_path / "out", steps, foreground={1, 2})
+    assert sum(map(len, data.split.values())) == 260
+    report = Report.from_json((tmp_path / "out" / "report.json").read_text())
+    assert not report.fatal
+    data.verify()
+    for case in data.split["test"][:5]:
+        image, mask = data.image(case), data.mask(case)
+        assert image.shape[1:] == (64, 48, 1)
+        assert 0 <= image.min() < image.max() <= 1
+        assert 0.005 < (mask > 0).mean() < 0.1

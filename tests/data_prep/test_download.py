@@ -1,0 +1,115 @@
+"""The downloader against a server on this machine that does what servers do."""
+
+import hashlib
+import http.server
+import threading
+from typing import ClassVar
+
+import pytest
+
+from data_prep import download
+from data_prep.download import DownloadError, fetch
+from data_prep.extract import HostileArchive, extract_tar
+
+CONTENT = bytes(range(256)) * 2000
+MD5 = "md5:" + hashlib.md5(CONTENT).hexdigest()
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """Serves `/good`, `/cut` (ends early), `/norange` (ignores Range); anything else is 404."""
+
+    asked: ClassVar[list] = []
+    content: ClassVar[dict] = {"/good": CONTENT, "/cut": CONTENT, "/norange": CONTENT}
+
+    def do_GET(self):
+        wanted = self.headers.get("Range")
+        Handler.asked.append((self.path, wanted))
+        if self.path not in self.content:
+            self.send_error(404)
+            return
+        content, start = self.content[self.path], 0
+        if wanted and self.path != "/norange":
+            start = int(wanted.removeprefix("bytes=").rstrip("-"))
+            if start >= len(content):
+                self.send_error(416)
+                return
+        self.send_response(206 if start else 200)
+        self.send_header("Content-Length", str(len(content) - start))
+        self.end_headers()
+        body = content[start:]
+        self.wfile.write(body[: len(body) // 2] if self.path == "/cut" else body)
+
+    def log_message(self, *arguments):
+        pass
+
+
+@pytest.fixture
+def server():
+    Handler.asked.clear()
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
+        thread = threading.Thread(target=running.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{running.server_port}"
+        running.shutdown()
+
+
+def test_good(server, tmp_path):
+    path = fetch(f"{server}/good", MD5, tmp_path, progress=False)
+    assert path == tmp_path / "good"
+    assert path.read_bytes() == CONTENT
+    assert [file.name for file in tmp_path.iterdir()] == ["good"]
+    fetch(f"{server}/good", MD5, tmp_path, progress=False)
+    assert len(Handler.asked) == 1  # It was there already.
+
+
+def test_wrong_checksum_is_deleted(server, tmp_path):
+    with pytest.raises(DownloadError, match="has not the checksum"):
+        fetch(f"{server}/good", "md5:" + "0" * 32, tmp_path, progress=False)
+    assert not list(tmp_path.iterdir())
+
+
+def test_truncated_is_kept_and_taken_up(server, tmp_path):
+    with pytest.raises(DownloadError, match="broke off.*go on where it stopped"):
+        fetch(f"{server}/cut", MD5, tmp_path, name="file", progress=False)
+    have = (tmp_path / "file.part").stat().st_size
+    assert len(CONTENT) // 2 - download.CHUNK < have <= len(CONTENT) // 2
+    assert not (tmp_path / "file").exists()
+    assert fetch(f"{server}/good", MD5, tmp_path, name="file", progress=False).read_bytes() == CONTENT
+    assert Handler.asked[-1] == ("/good", f"bytes={have}-")
+
+
+def test_a_server_without_ranges_sends_everything_again(server, tmp_path):
+    (tmp_path / "file.part").write_bytes(CONTENT[:1000])
+    assert fetch(f"{server}/norange", MD5, tmp_path, name="file", progress=False).read_bytes() == CONTENT
+
+
+def test_nothing_left_to_send(server, tmp_path):
+    (tmp_path / "file.part").write_bytes(CONTENT)
+    assert fetch(f"{server}/good", MD5, tmp_path, name="file", progress=False).read_bytes() == CONTENT
+
+
+def test_missing_and_unreachable(server, tmp_path):
+    with pytest.raises(DownloadError, match="answered 404"):
+        fetch(f"{server}/nothing", MD5, tmp_path, progress=False)
+    with pytest.raises(DownloadError, match="broke off"):
+        fetch("http://127.0.0.1:9/file", MD5, tmp_path, progress=False)
+
+
+def test_a_hostile_archive_with_the_right_checksum_is_not_unpacked(server, tmp_path, make_tar):
+    archive = make_tar([("../evil", b"x")], name="hostile.tar").read_bytes()
+    Handler.content["/hostile.tar"] = archive
+    checksum = "sha256:" + hashlib.sha256(archive).hexdigest()
+    path = fetch(f"{server}/hostile.tar", checksum, tmp_path / "down", progress=False)
+    with pytest.raises(HostileArchive):
+        extract_tar(path, tmp_path / "out")
+
+
+def test_the_command_knows_the_tasks(server, tmp_path, monkeypatch, capsys):
+    from data_prep.decathlon import TASKS
+
+    assert set(TASKS) == {"Task03_Liver", "Task04_Hippocampus", "Task07_Pancreas", "Task09_Spleen"}
+    assert TASKS["Task07_Pancreas"].md5 == "4f7080cfca169fa8066d17ce6eb061e4"
+    monkeypatch.setattr("data_prep.decathlon.URL", server + "/{task}.tar")
+    Handler.content["/Task09_Spleen.tar"] = b"not the archive"
+    assert download.main(["Task09_Spleen", "--to", str(tmp_path)]) == 2
+    assert "has not the checksum md5:410d4a30" in capsys.readouterr().err

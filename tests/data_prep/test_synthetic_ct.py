@@ -1,0 +1,88 @@
+"""The phantom is the same every time, differs between patients, and is not solved by a threshold."""
+
+import json
+
+import nibabel
+import numpy as np
+import pytest
+
+from data_prep import synthetic_ct
+from data_prep.decathlon import prepare, read_cases
+from data_prep.prepared import sha256
+from keras_uq.preprocessing import Preprocessing
+
+PATIENTS = [synthetic_ct.patient(0, index) for index in range(8)]
+
+
+def test_same_seed_same_patient_and_others_differ():
+    again = synthetic_ct.patient(0, 0)
+    np.testing.assert_array_equal(again[0], PATIENTS[0][0])
+    np.testing.assert_array_equal(again[1]["pancreas"], PATIENTS[0][1]["pancreas"])
+    assert not np.array_equal(PATIENTS[1][0], PATIENTS[0][0])
+    assert not np.array_equal(synthetic_ct.patient(1, 0)[0], PATIENTS[0][0])
+
+
+def test_hounsfield_units_are_plausible():
+    for voxels, organs in PATIENTS:
+        assert voxels.dtype == np.int16
+        assert -1100 < np.median(voxels[0]) < -900
+        assert 100 < np.median(voxels[organs["spleen"] == 1]) < 160
+        assert 60 < np.median(voxels[organs["pancreas"] == 1]) < 110
+        assert voxels.max() > 300
+        if (organs["pancreas"] == 2).any():
+            assert np.median(voxels[organs["pancreas"] == 2]) < np.median(voxels[organs["pancreas"] == 1]) - 10
+
+
+def test_pancreas_is_small_irregular_and_sometimes_has_a_tumour():
+    shares = [np.mean(organs["pancreas"] > 0) for _, organs in PATIENTS]
+    assert all(0.002 < share < 0.03 for share in shares)
+    assert max(shares) > 1.2 * min(shares)
+    tumours = [bool((organs["pancreas"] == 2).any()) for _, organs in PATIENTS]
+    assert 0 < sum(tumours) < len(tumours)
+    slices = [(organs["pancreas"] > 0).any(axis=(0, 1)) for _, organs in PATIENTS]
+    assert any(not present.all() for present in slices)  # Some slices are empty.
+
+
+def test_no_threshold_finds_the_pancreas():
+    best = 0.0
+    for low in range(30, 110, 10):
+        for width in (20, 40, 60):
+            hit = size = 0
+            for voxels, organs in PATIENTS:
+                found, label = (voxels >= low) & (voxels < low + width), organs["pancreas"] > 0
+                hit, size = hit + 2 * np.sum(found & label), size + found.sum() + label.sum()
+            best = max(best, hit / size)
+    assert best < 0.3
+
+
+def test_a_task_has_the_official_layout(tmp_path):
+    for organ in ("pancreas", "spleen"):
+        synthetic_ct.write_task(tmp_path / organ, organ, patients=3)
+        cases, labels = read_cases(tmp_path / organ)
+        assert len(cases) == 3
+        assert labels == synthetic_ct.LABELS[organ]
+        image = nibabel.load(cases[0].image)
+        assert nibabel.aff2axcodes(image.affine) == ("R", "A", "S")
+        np.testing.assert_allclose(image.header.get_zooms(), synthetic_ct.SPACING)
+        assert json.loads((tmp_path / organ / "dataset.json").read_text())["modality"] == {"0": "CT"}
+    data = prepare(tmp_path / "pancreas", tmp_path / "out", Preprocessing(window=(300, 150), size=(32, 32)), {1, 2})
+    assert set(np.unique(data.mask("synthetic_000"))) == {0, 1}
+    # In LPS rows run from front to back: the spine, behind, is in the lower half.
+    picture = data.image("synthetic_000")[8, :, :, 0]
+    assert np.argmax(picture.mean(axis=1) * (picture.max(axis=1) == 1)) > 16
+
+
+def test_files_are_the_same_every_time(tmp_path):
+    for name in ("a", "b"):
+        synthetic_ct.write_task(tmp_path / name, patients=3)
+    first, second = (np.asarray(nibabel.load(tmp_path / n / "imagesTr/synthetic_001.nii.gz").dataobj) for n in "ab")
+    np.testing.assert_array_equal(first, second)
+    assert sha256(tmp_path / "a" / "dataset.json") == sha256(tmp_path / "b" / "dataset.json")
+
+
+def test_wrong_arguments_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="organ"):
+        synthetic_ct.write_task(tmp_path / "x", organ="heart")
+    with pytest.raises(ValueError, match="at least 3"):
+        synthetic_ct.write_task(tmp_path / "x", patients=2)
+    assert not list(tmp_path.iterdir())
