@@ -10,7 +10,6 @@ from pathlib import Path
 
 from data_prep.decathlon import TASKS
 
-
 # What is lost of a broken transfer.
 CHUNK = 2**16
 

@@ -27,7 +27,7 @@ LABELS = {
 MIN_PATIENTS = 3
 
 
-def write_task(folder, organ="pancreas", patients=56, seed=0):
+def write_task(folder, organ="pancreas", patients=80, seed=0):
     """Write a task in Decathlon layout.
 
     Args:

@@ -216,9 +216,9 @@ def _figures(folder, run):
         of_row = measured[measured["row"] == row]
         if of_row.empty:
             continue
-        records = [pd.read_csv(path / "history.csv") for path in of_row["folder"]]
-        if all("val_dice" in history for history in records):
-            histories[row] = [history["val_dice"].to_numpy() for history in records]
+        records = [path / "history.csv" for path in of_row["folder"]]
+        if all(path.exists() for path in records):  # A row made of other cells has none.
+            histories[row] = [pd.read_csv(path)["val_dice"].to_numpy() for path in records]
         cases = pd.concat(pd.read_csv(path / "cases.csv") for path in of_row["folder"])
         scores[row] = (cases["dice"].to_numpy(), cases["uncertainty_mean"].to_numpy())
         with np.load(of_row["folder"].iloc[0] / "panel.npz", allow_pickle=False) as panel:

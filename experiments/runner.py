@@ -107,15 +107,15 @@ def run_cell(table, row, seed, settings, data, folder, tensorboard=None):
     record.write_text(started, json.dumps(config))
     begin = time.monotonic()
     preprocessing = Preprocessing(**data.description["preprocessing"])
-    history, model = [{}], None
+    tables, model = {}, None
     if row.loss is not None:
-        history = train(table, row, seed, settings, data, training, tensorboard)
+        tables["history.csv"] = train(table, row, seed, settings, data, training, tensorboard)
         model = build(table, settings, data)
         model.load_weights(training / f"best_{settings.keep}.weights.h5")
         save_model(model, cell / "model.keras", preprocessing)
     predictor = (row.predictor or _default_predictor(settings))(model, seed, inputs)
-    cases = score(predictor, data, cell / "panel.npz")
-    record.write(cell, config, {"history.csv": history, "cases.csv": cases}, time.monotonic() - begin, data)
+    tables["cases.csv"] = score(predictor, data, cell / "panel.npz")
+    record.write(cell, config, tables, time.monotonic() - begin, data)
     for keep in MODES:
         best = training / f"best_{keep}.weights.h5"
         if best.exists():

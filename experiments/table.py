@@ -105,14 +105,14 @@ class Profile:
     changes: dict
     max_epochs: int | None = None
     synthetic: bool = False
-    patients: int = 56
+    patients: int = 80
     multiple: int = 16
 
 
 PROFILES = {
     "demo": Profile(
         seeds=1,
-        changes={"size": (96, 96), "batch": 4, "norm_momentum": 0.9, "epochs": 12, "steps": 120, "filters": 8},
+        changes={"size": (96, 96), "batch": 4, "norm_momentum": 0.9, "epochs": 10, "steps": 120, "filters": 8},
         synthetic=True,
     ),
     "small": Profile(seeds=3, changes={"max_cases": 80, "size": None, "filters": 8}, max_epochs=10),

@@ -211,7 +211,7 @@ BAD_JSON = {
     "no cases": '{"labels": {"0": "b"}, "training": []}',
     "strings for cases": '{"labels": {"0": "b"}, "training": ["a.nii.gz"]}',
     "a way out": '{"labels": {"0": "b"}, "training": [{"image": "../../x.nii.gz", "label": "y.nii.gz"}]}',
-    "twice": '{"labels": {"0": "b"}, "training": [{"image": "a.nii", "label": "a.nii"}, {"image": "a.nii", "label": "a.nii"}]}',
+    "twice": '{"labels": {"0": "b"}, "training": [%s, %s]}' % (('{"image": "a.nii", "label": "a.nii"}',) * 2),
 }
 
 
@@ -257,7 +257,7 @@ def test_split_is_by_patient_with_the_papers_shares():
     names = [f"p{number}" for number in range(60)]
     split = split_patients(names, seed=0)
     assert {key: len(value) for key, value in split.items()} == {"train": 43, "validation": 5, "test": 12}
-    assert sorted(sum(split.values(), [])) == sorted(names)
+    assert sorted(case for cases in split.values() for case in cases) == sorted(names)
     assert split_patients(names[::-1], seed=0) == split
     assert split_patients(names, seed=1) != split
     assert all(split_patients(names[:3], seed=0).values())

@@ -1,0 +1,165 @@
+"""Speed, side by side in one run, as ratios: sampling, data preparation, the cost of each loss.
+
+    python -m experiments.benchmarks            all of it, written to results/benchmarks
+    python -m experiments.benchmarks sampling   one part
+
+Contenders take turns and the median of each is compared, so that a busy machine disturbs all alike.
+"""
+
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from experiments import record
+from keras_uq import losses, models
+from keras_uq.inference import MCDropout
+from keras_uq.preprocessing import Preprocessing, read_nifti
+
+RESULTS = Path("results/benchmarks")
+
+
+def main(arguments=None):
+    """Run the parts named, print them, write them. Returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m experiments.benchmarks", description=__doc__.splitlines()[0])
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="parts to run (all)")
+    parser.add_argument("--rounds", type=int, default=5, help="turns of each contender (5)")
+    parser.add_argument("--peak-memory", type=int, help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments)
+    if options.peak_memory:
+        print(_peak_memory(options.peak_memory))
+        return 0
+    machine = record.machine()
+    result = {"machine": machine}
+    for part in options.parts or PARTS:
+        result[part] = PARTS[part](options.rounds)
+        print(f"{part}: {json.dumps(result[part], indent=2)}", flush=True)
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    accelerator = "gpu" if machine["hardware"]["accelerators"] else f"cpu{machine['hardware']['cores']}"
+    path = RESULTS / f"{machine['backend']}-{accelerator}.json"
+    known = json.loads(path.read_text()) if path.exists() else {}
+    record.write_text(path, json.dumps({**known, **result}, indent=2) + "\n")
+    return 0
+
+
+def sampling(rounds):
+    """T = 20 samples of eight images of 256 x 256 with the U-Net of Kethavath et al. (2025)."""
+    images = np.random.default_rng(0).random((8, 256, 256, 1)).astype("float32")
+    model = models.kethavath2025()
+    shared, own = (MCDropout(model, samples=20, seed=0, shared=shared) for shared in (True, False))
+    contenders = {
+        "20 deterministic passes": lambda: [model.predict_on_batch(images) for _ in range(20)],
+        "MCDropout": lambda: shared.predict(images),
+        "MCDropout, masks of its own for each image": lambda: own.predict(images),
+        "plain eager loop": lambda: [np.asarray(model(images, training=True)) for _ in range(20)],
+    }
+    seconds = take_turns(contenders, rounds)
+    deterministic, ours = seconds["20 deterministic passes"], seconds["MCDropout"]
+    result = {
+        "seconds": seconds,
+        "speed-up over the plain eager loop": round(seconds["plain eager loop"] / ours, 3),
+        "cost against deterministic passes": round(ours / deterministic, 3),
+    }
+    if sys.platform == "linux":
+        peak = {samples: _measure_peak_memory(samples) for samples in (20, 200)}
+        result["peak memory in MiB"] = {f"T={samples}": round(size / 1024) for samples, size in peak.items()}
+        result["peak memory T=200 against T=20"] = round(peak[200] / peak[20], 3)
+    return result
+
+
+def preparation(rounds):
+    """One CT of 512 x 512 x 96: read, window, median 3 x 3, resize to 256 x 256."""
+    import nibabel
+    from scipy import ndimage
+
+    steps = Preprocessing(window=(300, 150), median=3, size=(256, 256))
+    rng = np.random.default_rng(0)
+    smooth = ndimage.zoom(rng.normal(0, 120, (32, 32, 24)), (16, 16, 4), order=1)
+    voxels = (smooth + rng.normal(0, 15, smooth.shape)).astype("int16")
+
+    def ours(path):
+        scan = read_nifti(path)
+        return steps.image(scan.voxels, scan.affine)[0]
+
+    def plain(path):
+        image = nibabel.load(path)
+        volume = nibabel.as_closest_canonical(image).get_fdata()
+        volume = np.clip(volume, 0, 300) / 300
+        volume = ndimage.median_filter(volume, size=(3, 3, 1))
+        return ndimage.zoom(volume, (0.5, 0.5, 1), order=1)
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "scan.nii.gz"
+        nibabel.save(nibabel.Nifti1Image(voxels, np.diag([0.8, 0.8, 2.5, 1.0])), path)
+        seconds = take_turns({"keras_uq": lambda: ours(path), "float64 NumPy and SciPy": lambda: plain(path)}, rounds)
+        reading = take_turns({"reading alone": lambda: read_nifti(path)}, rounds)
+    return {
+        "seconds a volume": {**seconds, **reading},
+        "speed-up": round(seconds["float64 NumPy and SciPy"] / seconds["keras_uq"], 2),
+    }
+
+
+def training_step(rounds):
+    """One training step of the U-Net with each loss, eight images of 256 x 256, relative to Keras's cross-entropy."""
+    rng = np.random.default_rng(0)
+    images = rng.random((8, 256, 256, 1)).astype("float32")
+    masks = (rng.random(images.shape) < 0.1).astype("float32")
+    contenders = {}
+    for loss in (
+        keras.losses.BinaryCrossentropy(name="keras BinaryCrossentropy"),
+        losses.BinaryCrossentropy(),
+        losses.Dice(over="batch"),
+        losses.LogCosh(),
+        losses.Tversky(alpha=0.3, beta=0.7, over="batch"),
+        losses.FocalTversky(over="batch"),
+        losses.LogDice(over="batch"),
+        losses.Jaccard(over="batch"),
+        losses.SSIM(),
+        losses.Hybrid(over="batch"),
+    ):
+        model = models.kethavath2025()
+        model.compile(keras.optimizers.Adam(1e-3), loss=loss)
+        contenders[loss.name] = lambda model=model: model.train_on_batch(images, masks)
+    seconds = take_turns(contenders, max(rounds, 7))
+    base = seconds["keras BinaryCrossentropy"]
+    return {"seconds": seconds, "cost": {name: round(value / base, 3) for name, value in seconds.items()}}
+
+
+PARTS = {"sampling": sampling, "preparation": preparation, "training_step": training_step}
+
+
+def take_turns(contenders, rounds):
+    """Median seconds of each contender over `rounds`, after one call of each that does not count."""
+    for contender in contenders.values():
+        contender()
+    seen = {name: [] for name in contenders}
+    for _ in range(rounds):
+        for name, contender in contenders.items():
+            start = time.perf_counter()
+            contender()
+            seen[name].append(time.perf_counter() - start)
+    return {name: round(statistics.median(values), 4) for name, values in seen.items()}
+
+
+def _measure_peak_memory(samples):
+    command = [sys.executable, "-m", "experiments.benchmarks", "--peak-memory", str(samples)]
+    return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-1])
+
+
+def _peak_memory(samples):
+    """Peak resident memory in KiB of a process that samples 24 images of 256 x 256."""
+    images = np.random.default_rng(0).random((24, 256, 256, 1)).astype("float32")
+    MCDropout(models.kethavath2025(), samples=samples, seed=0).predict(images)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+if __name__ == "__main__":
+    sys.exit(main())
