@@ -76,7 +76,9 @@ def _position_mean(pair, loss, weight):
 def _blur(values, axis, window, sigma, padding):
     """Gaussian mean along one axis, as a product with a band matrix: fast, differentiable, the same in 2D and 3D."""
     size = ops.shape(values)[axis]
-    side = ops.minimum(window, size - 1 + size % 2)
+    largest_odd = size - 1 + size % 2
+    # A size is a tensor where it is known at run time only (TensorFlow), a number elsewhere.
+    side = min(window, largest_odd) if isinstance(size, int) else ops.minimum(window, largest_odd)
     outputs = size - side + 1 if padding == "valid" else size
     centre = (side - 1) // 2
     first = 0 if padding == "valid" else -centre
