@@ -26,10 +26,12 @@ MEASURES = {
     "uncertainty_mean": "uncertainty mean (nat)",
     "uncertainty_std": "uncertainty std (nat)",
 }
+# Ours alone, with an interval.
+OURS = {"dice_hard": "Dice at 0.5, mean of cases"}
+# Ours alone, on the page and in table.csv.
 FURTHER = {
     "uncertainty_std_slice": "uncertainty std over slices",
     "uncertainty_std_pixel": "uncertainty std over pixels",
-    "dice_hard": "Dice at 0.5, mean of cases",
     "sensitivity": "sensitivity",
     "precision": "precision",
 }
@@ -97,8 +99,9 @@ def build_table(folder):
     for row in run["rows"]:
         of_row = measured[measured["row"] == row]
         line = {"row": row, "seeds": len(of_row)}
-        for measure in MEASURES:
-            line[f"{measure}_published"] = published[measure].get(row, "") if measure in published else ""
+        for measure in [*MEASURES, *OURS]:
+            if measure in MEASURES:
+                line[f"{measure}_published"] = published[measure].get(row, "") if measure in published else ""
             interval = statistics.mean_interval(of_row[measure] if len(of_row) else [])
             line[measure], line[f"{measure}_low"], line[f"{measure}_high"] = interval
         for measure in FURTHER:
@@ -131,6 +134,31 @@ def write_report(folder):
     return text
 
 
+def terminal_table(folder):
+    """The table of a run for a terminal of 80 columns, a `rich.table.Table`."""
+    from rich import box
+    from rich.table import Table
+
+    run, table = build_table(folder)
+    caption = f"U: predictive entropy in nat. {_caption(run, sorted(set(table['seeds'])))}"
+    shown = Table(title=_title(run), caption=caption, caption_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
+    shown.add_column("loss")
+    for label in ("Dice", "U mean", "U std"):
+        shown.add_column(f"{label}\npaper", justify="right", style="dim", no_wrap=True)
+        shown.add_column(f"{label}\nhere", justify="right", no_wrap=True)
+    shown.add_column("Dice\nat 0.5", justify="right", no_wrap=True)
+    for line in table.to_dict("records"):
+        cells_shown = []
+        for measure in [*MEASURES, *OURS]:
+            reach = line[f"{measure}_high"] - line[measure]
+            here = "not run" if math.isnan(line[measure]) else _number(line[measure])
+            here += "" if math.isnan(reach) else f"\n±{_number(reach)}"
+            cells_shown += [line[f"{measure}_published"], here] if measure in MEASURES else [here]
+        flag = f"\n{line['flag']}" if line["flag"] else ""
+        shown.add_row(line["row"] + flag, *cells_shown)
+    return shown
+
+
 def write_readme(folders):
     """Put the tables of real runs between the README's markers."""
     readme = Path("README.md")
@@ -159,14 +187,14 @@ def _markdown(run, table):
         f"**{_title(run)}**",
         "",
         f"| loss | seeds | {' | '.join(f'{label}: published ({paper}) | here' for label in MEASURES.values())} |"
-        f" {' | '.join(FURTHER.values())} | flags |",
-        f"| --- | --- |{' --- | --- |' * len(MEASURES)}{' --- |' * len(FURTHER)} --- |",
+        f" {' | '.join(OURS.values())} | flags |",
+        f"| --- | --- |{' --- | --- |' * len(MEASURES)}{' --- |' * len(OURS)} --- |",
     ]
     for line in table.to_dict("records"):
         entries = [line["row"], str(line["seeds"])]
         for measure in MEASURES:
             entries += [line[f"{measure}_published"], _interval(line, measure)]
-        entries += [_number(line[measure]) for measure in FURTHER]
+        entries += [_interval(line, measure) for measure in OURS]
         lines.append(f"| {' | '.join([*entries, line['flag']])} |")
     lines += ["", _caption(run, seeds)]
     codes = {code for flag in table["flag"] for code in flag.split(";") if code}
@@ -234,7 +262,7 @@ def _figures(folder, run):
             "Each dot is a test case of one seed; the bar is the median.",
         ),
         "qualitative": (
-            plots.qualitative_panel(panels, f"{_title(run)}: {first['case']}, slice {first['slice']}"),
+            plots.qualitative_panel(panels, f"{_title(run)}\n{first['case']}, slice {first['slice']}"),
             "First test case in the order of the list, slice with most foreground, lowest seed.",
         ),
     }
@@ -243,7 +271,7 @@ def _figures(folder, run):
 def _page(folder, run, table, figures):
     measured = cells(folder)
     shown = table.copy()
-    for measure in MEASURES:
+    for measure in [*MEASURES, *OURS]:
         shown[measure] = [_interval(line, measure) for line in table.to_dict("records")]
         shown = shown.drop(columns=[f"{measure}_low", f"{measure}_high"])
     for measure in FURTHER:

@@ -75,9 +75,11 @@ def run(table, options):
         CONSOLE.rule(f"{number} of {len(cells)}: {row.name}, seed {seed}")
         run_cell(table, row, seed, settings, data, folder, options.tensorboard)
     if not options.no_report:
-        from experiments.report import write_report
+        from experiments.report import terminal_table, write_report
 
-        CONSOLE.print(write_report(folder), highlight=False, markup=False, soft_wrap=True)
+        write_report(folder)
+        CONSOLE.print(terminal_table(folder))
+        CONSOLE.print(f"Report: {folder / 'report.html'}", soft_wrap=True)
     return folder
 
 

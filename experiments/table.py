@@ -118,8 +118,24 @@ PROFILES = {
     "small": Profile(seeds=3, changes={"max_cases": 80, "size": None, "filters": 8}, max_epochs=10),
     "paper": Profile(seeds=3, changes={}),
 }
-# Below these an epoch's noise decides.
+# With less patience the noise of an epoch decides.
 LEAST_PATIENCE = 6
+# What the settings are called under a table.
+LABELS = {
+    "max_cases": "cases",
+    "size": "slice size",
+    "filters": "filters of the first stage",
+    "norm_momentum": "batch-norm momentum",
+    "batch": "batch size",
+    "epochs": "epochs",
+    "steps": "batches an epoch",
+    "learning_rate": "learning rate",
+    "decay_factor": "factor of the rate",
+    "decay_every": "epochs between steps of the rate",
+    "patience": "patience",
+    "keep": "best epoch by",
+    "samples": "samples",
+}
 
 
 def apply_profile(settings, profile):
@@ -142,16 +158,16 @@ def scale_epochs(settings, epochs):
 def departures(table, settings, dataset, modality):
     """Every way in which a run differs from the printed protocol, one sentence each."""
     said = [f"data: {dataset}, not {table.dataset}"] if dataset != table.dataset else []
-    printed = dataclasses.asdict(table.settings)
-    for name, value in dataclasses.asdict(settings).items():
-        if value != printed[name]:
-            said.append(f"{name} {_said(value)} for {_said(printed[name])}")
+    for entry in dataclasses.fields(settings):
+        value, printed = getattr(settings, entry.name), getattr(table.settings, entry.name)
+        if value != printed:
+            said.append(f"{LABELS[entry.name]} {_said(value, entry.name)} for {_said(printed, entry.name)}")
     if modality != "CT" and table.ct != table.mri:
         said.append(f"{modality}: intensities clipped to percentiles {table.mri.percentiles}, no HU window")
     return [*said, *table.departures]
 
 
-def _said(value):
+def _said(value, name):
     if value is None:
-        return "unlimited"
+        return "as scanned" if name == "size" else "all"
     return " x ".join(map(str, value)) if isinstance(value, (tuple, list)) else str(value)

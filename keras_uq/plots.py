@@ -34,7 +34,8 @@ def learning_curves(curves, ylabel, title=None):
         for line, seed in zip(padded, seeds):
             line[: len(seed)] = seed
         axes.plot(range(1, longest + 1), np.nanmean(padded, axis=0), color=colour, linestyle=style, label=name)
-    axes.set(xlabel="Epoch", ylabel=ylabel, ylim=(0, 1), title=title)
+    axes.set(xlabel="Epoch", ylabel=ylabel, ylim=(0, 1))
+    axes.set_title(title or "", fontsize=9)
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.grid(alpha=0.3)
     axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=8)
@@ -65,7 +66,7 @@ def case_scores(scores, xlabels, title=None):
     panels[0].set_yticks(range(len(scores)), list(scores))
     panels[0].invert_yaxis()
     if title:
-        figure.suptitle(title, fontsize=10)
+        figure.suptitle(title, fontsize=9)
     return figure
 
 
@@ -104,7 +105,7 @@ def qualitative_panel(rows, title=None):
         bar.set_label(label, fontsize=8)
         bar.ax.tick_params(labelsize=7)
     if title:
-        figure.suptitle(title, fontsize=10)
+        figure.suptitle(title, fontsize=9)
     return figure
 
 
