@@ -141,8 +141,8 @@ def terminal_table(folder):
 
     run, table = build_table(folder)
     caption = f"U: predictive entropy in nat. {_caption(run, sorted(set(table['seeds'])))}"
-    shown = Table(title=_title(run), caption=caption, caption_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
-    shown.add_column("loss")
+    shown = Table(title=_title(run), caption=caption, caption_justify="left", box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1))
+    shown.add_column("loss", no_wrap=True)
     for label in ("Dice", "U mean", "U std"):
         shown.add_column(f"{label}\npaper", justify="right", style="dim", no_wrap=True)
         shown.add_column(f"{label}\nhere", justify="right", no_wrap=True)
@@ -152,10 +152,10 @@ def terminal_table(folder):
         for measure in [*MEASURES, *OURS]:
             reach = line[f"{measure}_high"] - line[measure]
             here = "not run" if math.isnan(line[measure]) else _number(line[measure])
-            here += "" if math.isnan(reach) else f"\n±{_number(reach)}"
+            here += "" if math.isnan(reach) else f"\n±{reach:.2g}"
             cells_shown += [line[f"{measure}_published"], here] if measure in MEASURES else [here]
         flag = f"\n{line['flag']}" if line["flag"] else ""
-        shown.add_row(line["row"] + flag, *cells_shown)
+        shown.add_row(line["row"].removesuffix(" Loss") + flag, *cells_shown)
     return shown
 
 
