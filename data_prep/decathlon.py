@@ -116,10 +116,11 @@ def prepare(source, output, preprocessing, foreground=None, max_cases=None, spli
         BadDataset: With the report on all cases, if one has a fatal finding and `skip_bad` is not set.
     """
     source = Path(source)
-    provenance = {"archive": source.name}
+    provenance, origin = {"archive": source.name}, {"official_archive": None}
     if source.is_file():
         unpacked = Path(output).parent / "unpacked" / source.name.removesuffix(".tar")
         provenance["archive_sha256"] = sha256(source)
+        origin = check_archive(source)
         if not unpacked.exists():
             extract_tar(source, unpacked)
         folder = find_task(unpacked)
@@ -159,7 +160,20 @@ def prepare(source, output, preprocessing, foreground=None, max_cases=None, spli
             f"{len(cases) - len(good)} of {len(cases)} cases cannot be used. Mend them, or leave them out with "
             f"--skip-bad.\n{report.to_text()}"
         )
-    return writer.finish(split_patients(good, split_seed), report)
+    return writer.finish(split_patients(good, split_seed), report, origin)
+
+
+def check_archive(archive):
+    """Whether a local archive is the official one: `official_archive` is true, false, or `None` for unknown tasks.
+
+    Another archive is accepted (it may have been packed again), and tables made from it say so.
+    """
+    task = TASKS.get(Path(archive).name.removesuffix(".tar"))
+    if task is None:
+        return {"official_archive": None}
+    with open(archive, "rb") as file:
+        md5 = hashlib.file_digest(file, "md5").hexdigest()
+    return {"official_archive": md5 == task.md5, "archive_md5": md5, "official_md5": task.md5}
 
 
 def _prepare_case(case, labels, foreground, preprocessing, writer):

@@ -85,8 +85,17 @@ class Writer:
         }
         write_text(json.dumps(record, indent=2), folder / "case.json")
 
-    def finish(self, split, report):
-        """Write the lists and give the folder its name. Returns the `Prepared` folder."""
+    def finish(self, split, report, origin):
+        """Write the lists and give the folder its name.
+
+        Args:
+            split: Case names under `train`, `validation` and `test`.
+            report: `data_prep.checks.Report`.
+            origin: JSON types about where the data came from; kept, but no part of the fingerprint.
+
+        Returns:
+            The `Prepared` folder.
+        """
         names = sorted(case for cases in split.values() for case in cases)
         records = [json.loads((self.partial / "cases" / case / "case.json").read_text()) for case in names]
         for stray in {path.name for path in (self.partial / "cases").iterdir()} - set(names):
@@ -99,7 +108,8 @@ class Writer:
             writer.writerows(records)
         report.write(self.partial)
         fingerprint = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-        write_text(json.dumps({**content, "fingerprint": fingerprint}, indent=2), self.partial / "dataset.json")
+        described = {**content, "fingerprint": fingerprint, "origin": origin}
+        write_text(json.dumps(described, indent=2), self.partial / "dataset.json")
         (self.partial / "config.json").unlink()
         if self.folder.exists():
             shutil.rmtree(self.folder)
@@ -142,7 +152,7 @@ class Prepared:
         Raises:
             DamagedData: Naming the first case that differs.
         """
-        content = {key: value for key, value in self.description.items() if key != "fingerprint"}
+        content = {key: value for key, value in self.description.items() if key not in ("fingerprint", "origin")}
         if hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest() != self.fingerprint:
             raise DamagedData(f"{self.folder / 'dataset.json'} was changed after it was written. Prepare it again.")
         for case, digests in self.description["cases"].items():

@@ -26,6 +26,12 @@ MEASURES = {
     "uncertainty_mean": "uncertainty mean (nat)",
     "uncertainty_std": "uncertainty std (nat)",
 }
+# Columns of cases.csv, and the soft Dice, that are compared case by case.
+COMPARED = {
+    "dice": "Dice at 0.5 of a case",
+    "soft_dice": "soft Dice of a case",
+    "uncertainty_mean": "uncertainty mean of a case (nat)",
+}
 # Ours alone, with an interval.
 OURS = {"dice_hard": "Dice at 0.5, mean of cases"}
 # Ours alone, on the page and in table.csv.
@@ -112,9 +118,34 @@ def build_table(folder):
     return run, pd.DataFrame(lines)
 
 
+def build_comparison(folder):
+    """Difference of each row to the reference row over test cases (means of seeds), with bootstrap interval."""
+    run = json.loads((Path(folder) / "run.json").read_text())
+    measured = cells(folder)
+    scores = {}
+    for row in run["rows"]:
+        frames = [pd.read_csv(path / "cases.csv") for path in measured.loc[measured["row"] == row, "folder"]]
+        if frames:
+            both = pd.concat(frames)
+            both["soft_dice"] = 2 * both["soft_overlap"] / (both["soft_predicted"] + both["soft_labelled"])
+            scores[row] = both.groupby("case")[list(COMPARED)].mean()
+    lines = []
+    for row, values in scores.items():
+        if run["reference"] not in scores or row == run["reference"]:
+            continue
+        for measure in COMPARED:
+            difference = statistics.paired_bootstrap(values[measure], scores[run["reference"]][measure])
+            lines.append({"row": row, "measure": COMPARED[measure], **difference._asdict()})
+    return pd.DataFrame(lines, columns=["row", "measure", "mean", "low", "high"])
+
+
 def write_tables(folder):
-    """Write `table.csv` and `table.md` of a run. Returns the Markdown."""
+    """Write `table.csv`, `table.md` and `comparison.csv` of a run. Returns the Markdown."""
     run, table = build_table(folder)
+    comparison = build_comparison(folder)
+    write_text(
+        Path(folder) / "comparison.csv", comparison.to_csv(index=False, float_format="%.4g", lineterminator="\n")
+    )
     write_text(Path(folder) / "table.csv", table.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
     text = _markdown(run, table)
     write_text(Path(folder) / "table.md", text)
@@ -293,6 +324,7 @@ def _page(folder, run, table, figures):
         "seconds of all cells": f"{measured['seconds'].sum():.0f}",
     }
     listed = "\n".join(f"<dt>{name}</dt><dd>{html.escape(str(value))}</dd>" for name, value in facts.items())
+    comparison = build_comparison(folder).to_html(index=False, border=0, float_format=lambda value: f"{value:.4g}")
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{html.escape(_title(run))}</title>
 <style>
@@ -304,6 +336,9 @@ img {{ max-width: 100% }} figure {{ margin: 2rem 0 }} dt {{ font-weight: 600 }} 
 <h1>{html.escape(_title(run))}</h1>
 <p>{html.escape(run["title"])}. {html.escape(_caption(run, sorted(set(table["seeds"]))))}</p>
 <div style="overflow-x:auto">{shown.to_html(index=False, border=0, na_rep="")}</div>
+<h2>Case by case against {html.escape(run["reference"])}</h2>
+<p>Mean difference over the test cases (each the mean of its seeds) and its 95 % bootstrap interval over cases.</p>
+{comparison}
 {pictures}
 <h2>Where the numbers came from</h2>
 <dl>{listed}</dl>

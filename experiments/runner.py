@@ -63,8 +63,9 @@ def run(table, options):
         "modality": modality,
         "data": f"sha256:{data.fingerprint}",
         "cases": {name: len(cases) for name, cases in data.split.items()},
-        "departures": departures(table, settings, dataset, modality),
+        "departures": departures(table, settings, dataset, modality, data.description["origin"]),
         "spread": table.spread,
+        "reference": table.reference,
         "rows": [row.name for row in table.rows],
     }
     record.write_text(folder / "run.json", json.dumps(about, indent=2) + "\n")

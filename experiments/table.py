@@ -62,6 +62,7 @@ class Table:
         model: `(input_shape, filters, norm_momentum) -> keras.Model`, uncompiled.
         rows: In the order of the published table.
         settings: The printed protocol.
+        reference: Row that the others are compared with, case by case.
         spread: Which standard deviation the printed column is, `"slice"` or `"pixel"`.
         departures: Where even the full protocol is not the paper's, and why.
     """
@@ -77,6 +78,7 @@ class Table:
     model: Callable
     rows: tuple
     settings: Settings
+    reference: str
     spread: str = "slice"
     departures: tuple = ()
 
@@ -112,7 +114,7 @@ class Profile:
 PROFILES = {
     "demo": Profile(
         seeds=1,
-        changes={"size": (96, 96), "batch": 4, "norm_momentum": 0.9, "epochs": 10, "steps": 120, "filters": 8},
+        changes={"size": (80, 80), "batch": 4, "norm_momentum": 0.9, "epochs": 8, "steps": 100, "filters": 12},
         synthetic=True,
     ),
     "small": Profile(seeds=3, changes={"max_cases": 80, "size": None, "filters": 8}, max_epochs=10),
@@ -155,13 +157,23 @@ def scale_epochs(settings, epochs):
     )
 
 
-def departures(table, settings, dataset, modality):
-    """Every way in which a run differs from the printed protocol, one sentence each."""
+def departures(table, settings, dataset, modality, origin):
+    """Every way in which a run differs from the printed protocol, one sentence each.
+
+    Args:
+        table: The `Table`.
+        settings: The `Settings` it was run with.
+        dataset: Name of the data.
+        modality: As the dataset has it.
+        origin: What is known about the archive (`data_prep.decathlon.check_archive`).
+    """
     said = [f"data: {dataset}, not {table.dataset}"] if dataset != table.dataset else []
     for entry in dataclasses.fields(settings):
         value, printed = getattr(settings, entry.name), getattr(table.settings, entry.name)
         if value != printed:
             said.append(f"{LABELS[entry.name]} {_said(value, entry.name)} for {_said(printed, entry.name)}")
+    if origin.get("official_archive") is False:
+        said.append(f"the archive is not the official one (md5 {origin['archive_md5']})")
     if modality != "CT" and table.ct != table.mri:
         said.append(f"{modality}: intensities clipped to percentiles {table.mri.percentiles}, no HU window")
     return [*said, *table.departures]

@@ -22,6 +22,7 @@ TABLE = Table(
     model=models.kethavath2025,
     rows=tuple(Row(name, loss) for name, loss in LOSSES.items()),
     settings=SETTINGS,
+    reference="Dice Loss",
     spread="slice",
     departures=DEPARTURES,
 )

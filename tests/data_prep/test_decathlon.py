@@ -50,6 +50,9 @@ def test_a_tar_gives_what_its_folder_gives(make_task, tmp_path):
     from_tar = prepare(tmp_path / "Task09_Spleen.tar", tmp_path / "b" / "out", STEPS, foreground={1})
     assert from_tar.description["cases"] == from_folder.description["cases"]
     assert len(from_tar.description["source"]["archive_sha256"]) == 64
+    assert from_tar.description["origin"]["official_archive"] is False
+    assert from_tar.description["origin"]["official_md5"] == "410d4a301da4e5b2f6f86ec3ddba524e"
+    assert from_folder.description["origin"]["official_archive"] is None
 
 
 def test_preparing_twice_gives_the_same_fingerprint(make_task, tmp_path):

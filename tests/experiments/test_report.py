@@ -51,6 +51,7 @@ def run_folder(tmp_path):
                 **{"paper": "kethavath2025", "table": "table3", "title": "T", "profile": "demo", "data": "sha256:0"},
                 **{"dataset": "synthetic CT", "modality": "CT", "cases": {"train": 5, "validation": 1, "test": 3}},
                 **{"departures": ["data: synthetic CT, not msd/Task09_Spleen"], "spread": "slice"},
+                **{"reference": "Dice Loss"},
                 "rows": ["Log Cosh Loss", "Dice Loss", "BCE Loss"],
             }
         )
@@ -78,6 +79,16 @@ def test_the_table_names_data_flags_and_missing_cells(run_folder):
     assert "K-DUPSTD" in text
     assert "identical, row by row, to that of Table 2" in text
     assert report.write_tables(run_folder) == text
+
+
+def test_rows_are_compared_with_the_reference_case_by_case(run_folder):
+    comparison = report.build_comparison(run_folder)
+    assert set(comparison["row"]) == {"BCE Loss"}
+    line = comparison.set_index("measure").loc["Dice at 0.5 of a case"]
+    assert line["mean"] == pytest.approx(0.5 - 0.55)  # One seed at 0.5 against the mean of 0.5 and 0.6.
+    assert line["low"] == line["high"] == pytest.approx(-0.05)
+    soft = comparison.set_index("measure").loc["soft Dice of a case", "mean"]
+    assert soft == pytest.approx(6 / 8 - (6 / 8 + 6 / 9) / 2)
 
 
 def test_the_page_has_its_figures_and_provenance(run_folder):

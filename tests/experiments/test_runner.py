@@ -143,9 +143,11 @@ def test_epochs_scale_schedule_and_patience():
     assert scale_epochs(settings, 50) == settings
     small = apply_profile(settings, PROFILES["small"])
     assert (small.epochs, small.max_cases, small.filters, small.size) == (10, 80, 8, None)
-    said = departures(TABLE, apply_profile(TABLE.settings, PROFILES["small"]), "msd/Task04_Hippocampus", "MRI")
+    said = departures(TABLE, apply_profile(TABLE.settings, PROFILES["small"]), "msd/Task04_Hippocampus", "MRI", {})
     assert said[0] == "data: msd/Task04_Hippocampus, not msd/Task07_Pancreas"
-    assert departures(TABLE, TABLE.settings, TABLE.dataset, "CT") == []
+    assert departures(TABLE, TABLE.settings, TABLE.dataset, "CT", {"official_archive": True}) == []
+    other = departures(TABLE, TABLE.settings, TABLE.dataset, "CT", {"official_archive": False, "archive_md5": "0a"})
+    assert other == ["the archive is not the official one (md5 0a)"]
 
 
 def test_the_order_of_slices_is_a_function_of_seed_and_epoch():

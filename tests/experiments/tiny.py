@@ -32,6 +32,7 @@ TABLE = Table(
         Row("Hybrid Loss", inputs=("Dice Loss", "BCE Loss"), predictor=both),
         Row("Log Dice Loss", losses.LogDice(over="batch"), predictor=lambda m, seed, _: MCDropout(m, 2, seed)),
     ),
+    reference="Dice Loss",
     settings=Settings(size=(16, 16), filters=2, batch=4, epochs=4, steps=8, patience=10, samples=3, norm_momentum=0.9),
 )
 
