@@ -3,7 +3,8 @@
     python -m experiments.benchmarks            all of it, written to results/benchmarks
     python -m experiments.benchmarks sampling   one part
 
-Contenders take turns and the median of each is compared, so that a busy machine disturbs all alike.
+Contenders take turns, and what is compared is the median over rounds of their ratio, so that a busy machine disturbs
+all alike.
 """
 
 import argparse
@@ -61,12 +62,11 @@ def sampling(rounds):
         "MCDropout, masks of its own for each image": lambda: own.predict(images),
         "plain eager loop": lambda: [np.asarray(model(images, training=True)) for _ in range(20)],
     }
-    seconds = take_turns(contenders, rounds)
-    deterministic, ours = seconds["20 deterministic passes"], seconds["MCDropout"]
+    turns = take_turns(contenders, rounds)
     result = {
-        "seconds": seconds,
-        "speed-up over the plain eager loop": round(seconds["plain eager loop"] / ours, 3),
-        "cost against deterministic passes": round(ours / deterministic, 3),
+        "seconds": medians(turns),
+        "speed-up over the plain eager loop": ratio(turns, "plain eager loop", "MCDropout"),
+        "cost against deterministic passes": ratio(turns, "MCDropout", "20 deterministic passes"),
     }
     if sys.platform == "linux":
         peak = {samples: _measure_peak_memory(samples) for samples in (20, 200)}
@@ -99,11 +99,15 @@ def preparation(rounds):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "scan.nii.gz"
         nibabel.save(nibabel.Nifti1Image(voxels, np.diag([0.8, 0.8, 2.5, 1.0])), path)
-        seconds = take_turns({"keras_uq": lambda: ours(path), "float64 NumPy and SciPy": lambda: plain(path)}, rounds)
-        reading = take_turns({"reading alone": lambda: read_nifti(path)}, rounds)
+        contenders = {
+            "keras_uq": lambda: ours(path),
+            "float64 NumPy and SciPy": lambda: plain(path),
+            "reading alone": lambda: read_nifti(path),
+        }
+        turns = take_turns(contenders, rounds)
     return {
-        "seconds a volume": {**seconds, **reading},
-        "speed-up": round(seconds["float64 NumPy and SciPy"] / seconds["keras_uq"], 2),
+        "seconds a volume": medians(turns),
+        "speed-up": ratio(turns, "float64 NumPy and SciPy", "keras_uq"),
     }
 
 
@@ -114,7 +118,7 @@ def training_step(rounds):
     masks = (rng.random(images.shape) < 0.1).astype("float32")
     contenders = {}
     for loss in (
-        keras.losses.BinaryCrossentropy(name="keras BinaryCrossentropy"),
+        keras.losses.BinaryCrossentropy(name="keras.BinaryCrossentropy"),
         losses.BinaryCrossentropy(),
         losses.Dice(over="batch"),
         losses.LogCosh(),
@@ -128,25 +132,36 @@ def training_step(rounds):
         model = models.kethavath2025()
         model.compile(keras.optimizers.Adam(1e-3), loss=loss)
         contenders[loss.name] = lambda model=model: model.train_on_batch(images, masks)
-    seconds = take_turns(contenders, max(rounds, 7))
-    base = seconds["keras BinaryCrossentropy"]
-    return {"seconds": seconds, "cost": {name: round(value / base, 3) for name, value in seconds.items()}}
+    turns = take_turns(contenders, 3 * rounds)
+    return {"seconds": medians(turns), "cost": {name: ratio(turns, name, "keras.BinaryCrossentropy") for name in turns}}
 
 
 PARTS = {"sampling": sampling, "preparation": preparation, "training_step": training_step}
 
 
 def take_turns(contenders, rounds):
-    """Median seconds of each contender over `rounds`, after one call of each that does not count."""
+    """Seconds of each contender in each round, after one call of each that does not count; rounds start elsewhere."""
     for contender in contenders.values():
         contender()
-    seen = {name: [] for name in contenders}
-    for _ in range(rounds):
-        for name, contender in contenders.items():
+    names = list(contenders)
+    seen = {name: [] for name in names}
+    for number in range(rounds):
+        first = number % len(names)
+        for name in names[first:] + names[:first]:
             start = time.perf_counter()
-            contender()
+            contenders[name]()
             seen[name].append(time.perf_counter() - start)
-    return {name: round(statistics.median(values), 4) for name, values in seen.items()}
+    return seen
+
+
+def medians(turns):
+    """Median seconds of each contender."""
+    return {name: round(statistics.median(values), 4) for name, values in turns.items()}
+
+
+def ratio(turns, name, base):
+    """Median over the rounds of how long `name` took against `base`."""
+    return round(statistics.median(a / b for a, b in zip(turns[name], turns[base])), 3)
 
 
 def _measure_peak_memory(samples):
