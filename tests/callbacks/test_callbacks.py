@@ -98,6 +98,39 @@ def test_step_decay_sets_the_optimizers_rate():
         StepDecay(every=0)
 
 
+class Script(keras.callbacks.Callback):
+    """Puts a known course of a measure into the logs that the next callbacks see."""
+
+    course = (1.0, 3.0, 2.0, 2.5, 2.0, 2.9, 2.8)
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs["scripted"] = self.course[epoch]
+
+
+def scripted(folder, interrupt=None):
+    """A training that the third epoch without a new best ends; tells the epochs run and the best one."""
+    keras.utils.set_random_seed(0)
+    model, data = model_with_dropout(), Data()
+    stop = keras.callbacks.EarlyStopping("scripted", patience=3, mode="max")
+    keep = KeepBest(folder / "best.weights.h5", "scripted", "max")
+    resume = Resume(folder / "resume", [stop, keep])
+    interrupting = [Interrupt(interrupt)] if interrupt is not None else []
+    model.fit(data, epochs=7, shuffle=False, callbacks=[Script(), stop, keep, *interrupting, resume], verbose=0)
+    return len(resume.history), keep.best, keep.best_epoch, stop.wait
+
+
+@pytest.mark.parametrize("interrupt", [2, 3, 4])
+def test_patience_and_the_best_are_remembered(tmp_path, interrupt):
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "cut").mkdir()
+    expected = scripted(tmp_path / "whole")
+    assert expected == (5, 3.0, 1, 3)
+    with pytest.raises(KeyboardInterrupt):
+        scripted(tmp_path / "cut", interrupt)
+    assert scripted(tmp_path / "cut") == expected
+    assert scripted(tmp_path / "cut") == expected  # It had ended: nothing runs again.
+
+
 @pytest.mark.parametrize("interruptions", [(0,), (1, 3), (4,)])
 def test_an_interrupted_training_ends_like_an_uninterrupted_one(tmp_path, interruptions):
     expected, history = train(tmp_path / "whole")

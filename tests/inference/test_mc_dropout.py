@@ -165,8 +165,13 @@ def test_streamed_moments_are_those_of_the_stacked_samples(kind):
 
 def test_batch_normalisation_and_augmentation_rest():
     keras.utils.set_random_seed(0)
-    model = functional(layers.RandomFlip(), layers.RandomRotation(0.2), layers.GaussianNoise(0.9), layers.Dropout(1e-9))
-    for norm in (layer for layer in model.layers if isinstance(layer, layers.BatchNormalization)):
+    model = functional(
+        *(layers.Dropout(1e-9), layers.BatchNormalization()),
+        *(layers.RandomFlip(), layers.RandomRotation(0.2), layers.GaussianNoise(0.9)),
+    )
+    norms = [layer for layer in model.layers if isinstance(layer, layers.BatchNormalization)]
+    assert len(norms) == 2  # One before the first dropout, one after it.
+    for norm in norms:
         norm.moving_mean.assign(ops.ones(4) * 0.3)
     predictor = MCDropout(model, samples=5, seed=0)
     expected = model.predict_on_batch(images())
