@@ -32,10 +32,10 @@ reproduce-%: $(READY)  ## one published table: reproduce-table2, or reproduce-ta
 	$(BIN)/python -m experiments.$(PAPER).$* $(OPTIONS)
 
 test: $(READY)  ## all tests; with KERAS_UQ_DATA=<archives> also those on real data
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 test-jax: $(VENV)/.jax  ## losses, models, callbacks and inference on the JAX backend
-	KERAS_BACKEND=jax $(BIN)/python -m pytest -n auto tests/losses tests/models tests/callbacks tests/inference tests/metrics
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -n auto --dist worksteal -m "not slow" tests/losses tests/models tests/callbacks tests/inference tests/metrics
 
 lint: $(READY)  ## style of the code
 	$(BIN)/ruff check .

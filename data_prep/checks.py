@@ -84,8 +84,8 @@ class Report:
 
     def write(self, folder):
         """Write `report.json` and `report.txt`."""
-        write_text(self.to_json(), Path(folder) / "report.json")
-        write_text(self.to_text(), Path(folder) / "report.txt")
+        write_text(Path(folder) / "report.json", self.to_json())
+        write_text(Path(folder) / "report.txt", self.to_text())
 
 
 def check_pair(case, image, label, labels):

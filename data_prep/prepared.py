@@ -44,7 +44,7 @@ class Writer:
         if recorded.exists() and json.loads(recorded.read_text()) != _plain(self.config):
             shutil.rmtree(self.partial)
         (self.partial / "cases").mkdir(parents=True, exist_ok=True)
-        write_text(json.dumps(self.config, indent=2), recorded)
+        write_text(recorded, json.dumps(self.config, indent=2))
 
     def record(self, case):
         """The record of a case that an earlier, interrupted preparation has written, or `None`."""
@@ -83,7 +83,7 @@ class Writer:
             "notes": notes,
             "sha256": digests,
         }
-        write_text(json.dumps(record, indent=2), folder / "case.json")
+        write_text(folder / "case.json", json.dumps(record, indent=2))
 
     def finish(self, split, report, origin):
         """Write the lists and give the folder its name.
@@ -109,7 +109,7 @@ class Writer:
         report.write(self.partial)
         fingerprint = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
         described = {**content, "fingerprint": fingerprint, "origin": origin}
-        write_text(json.dumps(described, indent=2), self.partial / "dataset.json")
+        write_text(self.partial / "dataset.json", json.dumps(described, indent=2))
         (self.partial / "config.json").unlink()
         if self.folder.exists():
             shutil.rmtree(self.folder)
@@ -198,7 +198,7 @@ def split_patients(patients, seed, test=0.2, validation=0.1):
     }
 
 
-def write_text(text, path):
+def write_text(path, text):
     """Write a file whole or not at all."""
     temporary = path.with_name("." + path.name)
     temporary.write_text(text)

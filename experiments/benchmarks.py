@@ -20,6 +20,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from data_prep.prepared import write_text
 from experiments import record
 from keras_uq import losses, models
 from keras_uq.inference import MCDropout
@@ -47,7 +48,7 @@ def main(arguments=None):
     accelerator = "gpu" if machine["hardware"]["accelerators"] else f"cpu{machine['hardware']['cores']}"
     path = RESULTS / f"{machine['backend']}-{accelerator}.json"
     known = json.loads(path.read_text()) if path.exists() else {}
-    record.write_text(path, json.dumps({**known, **result}, indent=2) + "\n")
+    write_text(path, json.dumps({**known, **result}, indent=2) + "\n")
     return 0
 
 

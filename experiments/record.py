@@ -1,13 +1,17 @@
 """The record of a cell: what it was run with, where, on what, and what came out. Written whole or not at all."""
 
+import csv
 import datetime
 import hashlib
 import importlib.metadata
+import io
 import json
 import os
 import platform
 import subprocess
 from pathlib import Path
+
+from data_prep.prepared import write_text
 
 PACKAGES = ("keras", "tensorflow", "jax", "torch", "numpy", "scipy", "nibabel", "opencv-python-headless")
 
@@ -74,21 +78,11 @@ def machine():
 
 def write_csv(path, rows):
     """Write dictionaries of one set of keys as CSV."""
-    import csv
-    import io
-
     text = io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     write_text(Path(path), text.getvalue())
-
-
-def write_text(path, text):
-    """Write a file whole or not at all."""
-    temporary = path.with_name("." + path.name)
-    temporary.write_text(text)
-    os.replace(temporary, path)
 
 
 def _git():

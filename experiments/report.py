@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from experiments.record import write_text
+from data_prep.prepared import write_text
 from keras_uq import metrics, plots, statistics
 
 PUBLISHED = Path("results/published")

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import track
 
 from data_prep.decathlon import BadDataset
+from data_prep.prepared import write_text
 from experiments import datasets, record
 from experiments.slices import FollowEpoch, Slices
 from experiments.table import PROFILES, apply_profile, departures, scale_epochs
@@ -68,7 +69,7 @@ def run(table, options):
         "reference": table.reference,
         "rows": [row.name for row in table.rows],
     }
-    record.write_text(folder / "run.json", json.dumps(about, indent=2) + "\n")
+    write_text(folder / "run.json", json.dumps(about, indent=2) + "\n")
     seeds = range(options.seeds or profile.seeds) if options.seed is None else [options.seed]
     rows = table.rows if options.row is None else [table.row(options.row)]
     cells = [(row, seed) for seed in seeds for row in _with_inputs(table, rows)]
@@ -107,7 +108,7 @@ def run_cell(table, row, seed, settings, data, folder, tensorboard=None):
     if cell.exists() and not (started.exists() and json.loads(started.read_text()) == config):
         shutil.rmtree(cell)  # Of another configuration.
     training.mkdir(parents=True, exist_ok=True)
-    record.write_text(started, json.dumps(config))
+    write_text(started, json.dumps(config))
     begin = time.monotonic()
     preprocessing = Preprocessing(**data.description["preprocessing"])
     tables, model = {}, None

@@ -82,11 +82,11 @@ def predict_nifti(predictor, path, out_dir, preprocessing, maps=MAPS, batch_size
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "notice": "For research. Not a medical device.",
     }
-    write_text(json.dumps(sidecar, indent=2), sidecar_path(path, out_dir))
+    write_text(sidecar_path(path, out_dir), json.dumps(sidecar, indent=2))
     return written
 
 
-def write_text(text, path):
+def write_text(path, text):
     """Write a file whole or not at all."""
     temporary = path.with_name("." + path.name)
     temporary.write_text(text)

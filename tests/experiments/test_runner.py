@@ -45,7 +45,7 @@ def options(make_task, tmp_path, monkeypatch):  # noqa: F811
 
 
 def test_a_table_runs_and_recorded_cells_are_not_run_again(options, capsys):
-    folder = runner.run(TABLE, options("--seeds", "2"))
+    folder = runner.run(TABLE, options("--seeds", "2", "--epochs", "1"))
     table = pd.read_csv(folder / "table.csv")
     assert list(table["row"]) == [row.name for row in TABLE.rows]
     assert list(table["seeds"]) == [2] * 4
@@ -53,7 +53,7 @@ def test_a_table_runs_and_recorded_cells_are_not_run_again(options, capsys):
     assert table["dice_published"].tolist() == [0.6270, 0.6838, 0.5680, 0.6681]
     before = {path: path.stat().st_mtime_ns for path in folder.glob("*/provenance.json")}
     assert len(before) == 8
-    runner.run(TABLE, options("--seeds", "2"))
+    runner.run(TABLE, options("--seeds", "2", "--epochs", "1"))
     assert {path: path.stat().st_mtime_ns for path in folder.glob("*/provenance.json")} == before
     assert capsys.readouterr().out.count("recorded in") == 8
 
@@ -115,7 +115,7 @@ def test_overrides_are_in_the_record_and_make_another_cell(options):
 
 
 def test_a_row_of_other_cells_runs_them_first_and_follows_them(options):
-    folder = runner.run(TABLE, options("--row", "Hybrid Loss", "--seed", "1", "--no-report"))
+    folder = runner.run(TABLE, options("--row", "Hybrid Loss", "--seed", "1", "--epochs", "1", "--no-report"))
     assert {path.name for path in folder.iterdir()} >= {"bce-loss-seed1", "dice-loss-seed1", "hybrid-loss-seed1"}
     config = json.loads((folder / "hybrid-loss-seed1" / "config.json").read_text())
     inputs = [json.loads((folder / f"{n}-loss-seed1" / "provenance.json").read_text()) for n in ("dice", "bce")]
@@ -216,10 +216,10 @@ def test_killed_at_any_moment_a_cell_ends_like_an_uninterrupted_one(options, tmp
 
 
 def test_a_record_without_provenance_is_no_record(options):
-    folder = runner.run(TABLE, options("--row", "Dice Loss", "--no-report"))
+    folder = runner.run(TABLE, options("--row", "Dice Loss", "--epochs", "1", "--no-report"))
     (folder / "dice-loss-seed0" / "provenance.json").unlink()
     assert cells(folder).empty
-    runner.run(TABLE, options("--row", "Dice Loss", "--no-report"))
+    runner.run(TABLE, options("--row", "Dice Loss", "--epochs", "1", "--no-report"))
     _, table = build_table(folder)
     assert table.set_index("row").loc["Dice Loss", "seeds"] == 1
     assert np.isnan(table.set_index("row").loc["BCE Loss", "dice"])

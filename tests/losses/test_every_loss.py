@@ -376,7 +376,6 @@ def test_configuration_is_complete_and_round_trips(loss):
     assert (again.over, again.ignore_value, again.name) == ("batch", 7, "mine")
 
 
-@pytest.mark.slow
 def test_every_saved_loss_loads_in_a_fresh_process(tmp_path):
     y_true, images = random_pair((2, 12, 12, 1))
     expected = {}
