@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import importlib.util
 import json
 import shutil
 import time
@@ -40,6 +41,8 @@ def main(table, arguments=None):
 
 def run(table, options):
     """Run the cells that `options` ask for and that have no record yet. Returns the run's folder."""
+    if options.tensorboard and importlib.util.find_spec("tensorboard") is None:
+        raise ValueError("--tensorboard needs TensorBoard, which is not installed: pip install tensorboard.")
     profile = PROFILES[options.profile]
     settings = apply_profile(table.settings, profile)
     if options.epochs:
