@@ -61,3 +61,82 @@ def paired_bootstrap(first, second, resamples=10_000, confidence=0.95, seed=0):
     draws = np.random.default_rng(seed).integers(0, len(difference), (resamples, len(difference)))
     low, high = np.quantile(difference[draws].mean(axis=1), [(1 - confidence) / 2, (1 + confidence) / 2])
     return Interval(float(difference.mean()), float(low), float(high))
+
+
+class GroupTest(NamedTuple):
+    """A test of several groups.
+
+    Attributes:
+        statistic: F or chi-squared; NaN, like `p`, where the test is not defined.
+        p: Probability of such a statistic if all groups were alike.
+        effect: Size of the effect in `[0, 1]`, which does not grow with the number of values: eta squared or W.
+        groups: How many groups.
+        n: Values a group (ANOVA: of all groups together).
+    """
+
+    statistic: float
+    p: float
+    effect: float
+    groups: int
+    n: int
+
+
+def anova(groups):
+    """One-way analysis of variance of independent values.
+
+    Args:
+        groups: A list of sequences of numbers, one a group; NaN are left out.
+
+    Returns:
+        `GroupTest` with F and eta squared, the share of the variance that lies between the groups. NaN if no group varies.
+
+    Raises:
+        ValueError: If there are fewer than two groups or one has fewer than two values.
+
+    Values of one patient are not independent: with slices or pixels for patients, F grows with their number and says
+    nothing of patients. Groups that hold the same patients are paired, which `friedman` uses and this test ignores.
+
+    Reference:
+        Kethavath et al. (2025), Section 4.3.
+    """
+    groups = [values[~np.isnan(values)] for values in (np.asarray(group, dtype="float64") for group in groups)]
+    if len(groups) < 2 or min(len(values) for values in groups) < 2:
+        raise ValueError(
+            f"Expected two groups or more of two values or more. Received: {[len(values) for values in groups]}."
+        )
+    everything = np.concatenate(groups)
+    total = np.sum((everything - everything.mean()) ** 2)
+    if total == 0 or all(np.ptp(values) == 0 for values in groups):
+        return GroupTest(math.nan, math.nan, math.nan, len(groups), len(everything))
+    between = sum(len(values) * (values.mean() - everything.mean()) ** 2 for values in groups)
+    statistic, p = stats.f_oneway(*groups)
+    return GroupTest(float(statistic), float(p), float(between / total), len(groups), len(everything))
+
+
+def friedman(groups):
+    """Friedman's test of paired values: do the groups rank the same within every case?
+
+    Args:
+        groups: Sequences of one length, one a group; place i of each is case i. Cases with a NaN are left out.
+
+    Returns:
+        `GroupTest` with chi-squared and Kendall's W: 1 if every case ranks the groups alike, 0 if nothing is shared. NaN if
+        every case gives all groups one value.
+
+    Raises:
+        ValueError: If there are fewer than three groups or two whole cases, or the lengths differ.
+
+    Reference:
+        Friedman (1937); Kendall and Babington Smith (1939).
+    """
+    if len({len(group) for group in groups}) > 1 or len(groups) < 3:
+        raise ValueError(f"Expected three groups or more of one length. Received: {[len(group) for group in groups]}.")
+    table = np.asarray(groups, dtype="float64")
+    table = table[:, ~np.isnan(table).any(axis=0)]
+    cases = table.shape[1]
+    if cases < 2:
+        raise ValueError(f"Expected two cases or more without NaN. Received: {cases}.")
+    if np.all(np.ptp(table, axis=0) == 0):
+        return GroupTest(math.nan, math.nan, math.nan, len(table), cases)
+    statistic, p = stats.friedmanchisquare(*table)
+    return GroupTest(float(statistic), float(p), float(statistic / (cases * (len(table) - 1))), len(table), cases)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from keras_uq.statistics import mean_interval, paired_bootstrap
+from keras_uq.statistics import anova, friedman, mean_interval, paired_bootstrap
 
 
 def test_mean_interval_is_students():
@@ -35,3 +35,52 @@ def test_paired_bootstrap_is_about_the_differences():
         paired_bootstrap([1, 2], [1])
     with pytest.raises(ValueError, match="no pair"):
         paired_bootstrap([math.nan], [1.0])
+
+
+def test_anova_by_hand_and_by_scipy():
+    # Means 2 and 5 around 3.5: between = 2 * 3 * 1.5^2 = 13.5 with 1 degree of freedom, within = 4 with 4.
+    got = anova([[1, 2, 3], [4, 5, 6]])
+    assert got.statistic == pytest.approx(13.5 / (4 / 4))
+    assert got.effect == pytest.approx(13.5 / 17.5)
+    assert (got.groups, got.n) == (2, 6)
+    rng = np.random.default_rng(0)
+    groups = [rng.normal(mean, 1, size) for mean, size in ((0, 9), (0.3, 12), (1, 7))]
+    assert anova(groups)[:2] == pytest.approx(tuple(stats.f_oneway(*groups)))
+    assert anova([[*groups[0], math.nan], *groups[1:]]) == anova(groups)
+
+
+def test_repeating_every_value_raises_f_but_not_the_effect():
+    rng = np.random.default_rng(0)
+    groups = [rng.normal(mean, 1, 8) for mean in (0, 0.3, 0.6)]
+    once, often = anova(groups), anova([np.repeat(group, 1000) for group in groups])
+    assert often.statistic > 1000 * once.statistic
+    assert often.effect == pytest.approx(once.effect)
+
+
+def test_friedman_is_about_ranks_within_cases():
+    rng = np.random.default_rng(0)
+    groups = [rng.normal(0, 1, 20) + shift for shift in (0, 0.2, 0.4)]
+    got = friedman(groups)
+    assert got[:2] == pytest.approx(tuple(stats.friedmanchisquare(*groups)))
+    assert got.n == 20
+    offsets = 100 * rng.normal(0, 1, 20)  # What all groups of a case share changes nothing.
+    assert friedman([group + offsets for group in groups]).statistic == pytest.approx(got.statistic)
+    # Three groups, four cases, always in one order: chi2 = 12 / (4 * 3 * 4) * (4^2 + 8^2 + 12^2) - 3 * 4 * 4 = 8.
+    always = friedman([[1, 10, 5, 7], [2, 20, 6, 8], [3, 30, 7, 9]])
+    assert always.statistic == pytest.approx(8)
+    assert always.effect == pytest.approx(1)
+
+
+def test_tests_of_groups_refuse_what_they_cannot_test():
+    with pytest.raises(ValueError, match="two groups or more"):
+        anova([[1, 2]])
+    with pytest.raises(ValueError, match=r"\[3, 1\]"):
+        anova([[1, 2, 3], [4, math.nan]])
+    assert math.isnan(anova([[1, 1], [2, 2]]).statistic)
+    with pytest.raises(ValueError, match="three groups or more"):
+        friedman([[1, 2], [3, 4]])
+    with pytest.raises(ValueError, match="one length"):
+        friedman([[1, 2], [3, 4], [5]])
+    with pytest.raises(ValueError, match="Received: 1"):
+        friedman([[1, 2], [3, math.nan], [5, 6]])
+    assert math.isnan(friedman([[1, 2]] * 3).p)

@@ -14,17 +14,27 @@ from keras_uq.metrics.overlap import (
     specificity,
 )
 from keras_uq.metrics.spread import MapStatistics, map_statistics, pool_statistics
+from keras_uq.metrics.uncertainty import (
+    RiskCoverage,
+    error_detection_auroc,
+    risk_coverage,
+    uncertainty_error_overlap,
+)
 
 __all__ = [
     "DiceMetric",
     "MapStatistics",
+    "RiskCoverage",
     "confusion_counts",
     "dice",
+    "error_detection_auroc",
     "jaccard",
     "map_statistics",
     "pool_statistics",
     "precision",
+    "risk_coverage",
     "sensitivity",
     "soft_counts",
     "specificity",
+    "uncertainty_error_overlap",
 ]
