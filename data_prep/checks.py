@@ -30,6 +30,7 @@ KINDS = {
     "image_constant": (FATAL, "Restore the image: every voxel has one value."),
     "affine_mismatch": (WARNING, "Image and label lie elsewhere in space; they are paired voxel by voxel."),
     "affine_zooms": (WARNING, "The affine's voxel size is not the header's; the header's is used."),
+    "unit_spacing": (WARNING, "Compare with the original scan: a voxel of exactly 1 mm may be a lost spacing."),
     "label_empty": (WARNING, "The label has no foreground; the case counts as an empty one."),
     "duplicate_image": (WARNING, "Two cases hold the same image; make sure that they fall into one set."),
 }
@@ -88,7 +89,7 @@ class Report:
         write_text(Path(folder) / "report.txt", self.to_text())
 
 
-def check_pair(case, image, label, labels):
+def check_pair(case, image, label, labels, modality):
     """Findings about one case.
 
     Args:
@@ -96,6 +97,7 @@ def check_pair(case, image, label, labels):
         image: `Scan` of the image.
         label: `Scan` of the label.
         labels: The values that may occur, integers.
+        modality: Of the archive.
     """
     found = []
 
@@ -113,6 +115,8 @@ def check_pair(case, image, label, labels):
         find("affine_mismatch", f"The affines differ by up to {largest:.3g}.")
     if not np.allclose(image.zooms, image.affine_zooms, rtol=1e-2):
         find("affine_zooms", f"Header {_numbers(image.zooms)} mm, affine {_numbers(image.affine_zooms)} mm.")
+    if modality == "CT" and np.all(image.zooms == np.ones(3)):
+        find("unit_spacing", "Every side of a voxel is exactly 1 mm, which no CT scanner writes.")
     find_image(image.voxels, find)
     find_label(label.voxels, labels, find)
     return found

@@ -1,9 +1,13 @@
 """Unpack an archive that nobody has vouched for."""
 
+import contextlib
 import os
 import shutil
+import stat
 import tarfile
+import zipfile
 from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
 
 MAX_MEMBER = 4 * 2**30
 MAX_TOTAL = 200 * 2**30
@@ -14,14 +18,21 @@ class HostileArchive(ValueError):
     """An archive that tries something no dataset needs."""
 
 
-def extract_tar(archive, folder, max_member=MAX_MEMBER, max_total=MAX_TOTAL, max_members=MAX_MEMBERS):
-    """Unpack a tar archive into a new folder.
+class _Member(NamedTuple):
+    name: str
+    size: int
+    kind: str  # "file", "folder" or "other"
+    entry: Any
+
+
+def extract(archive, folder, max_member=MAX_MEMBER, max_total=MAX_TOTAL, max_members=MAX_MEMBERS):
+    """Unpack a tar or zip archive into a new folder.
 
     Every member is looked at before the first byte is written. Only files and folders below `folder` are allowed.
-    Hidden files (`._*`, companions that macOS leaves) are skipped.
+    Hidden files (`._*`, companions that macOS leaves, and its `__MACOSX`) are skipped.
 
     Args:
-        archive: Path of the `.tar`, `.tar.gz`, ...
+        archive: Path of the `.tar`, `.tar.gz`, ..., or `.zip`.
         folder: Folder that will hold the content. It appears whole or not at all.
         max_member: Largest file, in bytes.
         max_total: Sum of all files, in bytes.
@@ -29,26 +40,25 @@ def extract_tar(archive, folder, max_member=MAX_MEMBER, max_total=MAX_TOTAL, max
 
     Raises:
         HostileArchive: For links, devices, absolute or parent paths, and sizes over a limit.
-        ValueError: If the file is no tar archive or ends early.
+        ValueError: If the file is no archive or ends early.
     """
     archive, folder = Path(archive), Path(folder)
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     try:
-        with tarfile.open(archive) as tar:
-            members = _checked(tar, archive.name, max_member, max_total, max_members)
-            for member in members:
+        with _opened(archive) as (members, open_entry):
+            for member in _checked(members, archive.name, max_member, max_total, max_members):
                 target = partial.joinpath(*PurePosixPath(member.name).parts)
-                if member.isdir():
+                if member.kind == "folder":
                     target.mkdir(parents=True, exist_ok=True)
                     continue
                 target.parent.mkdir(parents=True, exist_ok=True)
-                with tar.extractfile(member) as source, open(target, "wb") as output:
-                    shutil.copyfileobj(source, output, 2**20)
+                with open_entry(member.entry) as source, open(target, "wb") as output:
+                    _copy(source, output, member.size)
                 if target.stat().st_size != member.size:
                     raise ValueError(f"{archive.name} ends within {member.name}.")
-    except (tarfile.TarError, EOFError, OSError) as error:
+    except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError, RuntimeError) as error:
         shutil.rmtree(partial, ignore_errors=True)
         raise ValueError(f"{archive.name} cannot be unpacked ({error}). Download it again.") from error
     except ValueError:
@@ -59,13 +69,44 @@ def extract_tar(archive, folder, max_member=MAX_MEMBER, max_total=MAX_TOTAL, max
     os.replace(partial, folder)
 
 
-def _checked(tar, name, max_member, max_total, max_members):
+@contextlib.contextmanager
+def _opened(archive):
+    """Members and a function that opens one."""
+    if zipfile.is_zipfile(archive):
+        with zipfile.ZipFile(archive) as file:
+            yield (_zip_member(entry) for entry in file.infolist()), file.open
+    else:
+        with tarfile.open(archive) as file:
+            yield (_tar_member(entry) for entry in file), file.extractfile
+
+
+def _tar_member(entry):
+    kind = "file" if entry.isfile() else "folder" if entry.isdir() else "other"
+    return _Member(entry.name, entry.size, kind, entry)
+
+
+def _zip_member(entry):
+    # The upper half holds the Unix mode where there is one.
+    mode = stat.S_IFMT(entry.external_attr >> 16)
+    kind = "folder" if entry.is_dir() else "file" if mode in (0, stat.S_IFREG) else "other"
+    return _Member(entry.filename, entry.file_size, kind, entry)
+
+
+def _copy(source, output, size):
+    """At most one byte more than was declared: a header may lie about the size."""
+    left = size + 1
+    while left > 0 and (block := source.read(min(left, 2**20))):
+        output.write(block)
+        left -= len(block)
+
+
+def _checked(entries, name, max_member, max_total, max_members):
     members, total = [], 0
-    for count, member in enumerate(tar, start=1):
+    for count, member in enumerate(entries, start=1):
         path = PurePosixPath(member.name)
         if count > max_members:
             raise HostileArchive(f"{name} has more than {max_members} members.")
-        if not (member.isfile() or member.isdir()):
+        if member.kind == "other":
             raise HostileArchive(
                 f"{name} holds {member.name!r}, which is a link or a device; expected files and folders."
             )
@@ -74,6 +115,6 @@ def _checked(tar, name, max_member, max_total, max_members):
         total += member.size
         if member.size > max_member or total > max_total:
             raise HostileArchive(f"{name} unpacks to more than the limit at {member.name!r} ({member.size} bytes).")
-        if not any(part.startswith("._") for part in path.parts):
+        if not any(part.startswith("._") or part == "__MACOSX" for part in path.parts):
             members.append(member)
     return members

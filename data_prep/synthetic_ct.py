@@ -1,9 +1,12 @@
-"""A synthetic abdominal CT: the data of a machine that has no archive. Not anatomy, and no substitute for patients.
+"""A synthetic abdominal CT, and MRI of the same bodies: the data of a machine that has no archive.
+
+Not anatomy, and no substitute for patients.
 
 Each patient is a function of a seed. Organs are smooth bodies with irregular borders and plausible Hounsfield units:
 liver, spleen, kidneys, stomach, bowel loops, vessels, spine. The pancreas is a thin, bent, lobulated body between a
 vein, the duodenum and bowel loops of nearly its own density, so it cannot be found by intensity alone. Some patients
-have a tumour in it. Borders are blurred by partial volume and the scanner, and there is noise.
+have a tumour in it. Borders are blurred by partial volume and the scanner, and there is noise. The MRI has arbitrary
+units, another scale in each patient, and a shading across the body.
 
 Written in the layout of the Medical Segmentation Decathlon: int16 NIfTI in RAS orientation.
 """
@@ -22,7 +25,11 @@ SUPERSAMPLING = 2
 LABELS = {
     "pancreas": {0: "background", 1: "pancreas", 2: "cancer"},
     "spleen": {0: "background", 1: "spleen"},
+    "liver": {0: "background", 1: "liver", 2: "tumour"},
 }
+MODALITY = {"pancreas": "CT", "spleen": "CT", "liver": "MRI"}
+# Relative signal of a fat-suppressed T1 image with contrast, by Hounsfield unit.
+MRI_SIGNAL = ((-1000, 0), (-150, 0.05), (-60, 0.12), (0, 0.3), (60, 0.6), (120, 1), (200, 1.1), (450, 0.5), (3000, 0.1))
 # Smallest number of patients with which every set of the split has somebody.
 MIN_PATIENTS = 3
 
@@ -32,7 +39,7 @@ def write_task(folder, organ="pancreas", patients=80, seed=0):
 
     Args:
         folder: Folder to make; it appears whole or not at all.
-        organ: `"pancreas"` (labels 1 and 2, the tumour) or `"spleen"` (label 1).
+        organ: `"pancreas"` (CT; labels 1 and 2, the tumour), `"spleen"` (CT; label 1) or `"liver"` (MRI; 1 and 2).
         patients: How many.
         seed: Same seed, same files.
     """
@@ -47,15 +54,17 @@ def write_task(folder, organ="pancreas", patients=80, seed=0):
     training = []
     for index in range(patients):
         voxels, organs = patient(seed, index)
+        if MODALITY[organ] == "MRI":
+            voxels = as_mri(voxels, seed, index)
         name = f"synthetic_{index:03d}.nii.gz"
         _save(voxels, partial / "imagesTr" / name)
         _save(organs[organ], partial / "labelsTr" / name)
         training.append({"image": f"./imagesTr/{name}", "label": f"./labelsTr/{name}"})
     description = {
-        "name": f"Synthetic CT, {organ}",
-        "description": "Generated abdominal CT for demonstration; not patient data",
+        "name": f"Synthetic {MODALITY[organ]}, {organ}",
+        "description": f"Generated abdominal {MODALITY[organ]} for demonstration; not patient data",
         "labels": {str(value): name for value, name in LABELS[organ].items()},
-        "modality": {"0": "CT"},
+        "modality": {"0": MODALITY[organ]},
         "numTraining": patients,
         "training": training,
         "test": [],
@@ -92,7 +101,10 @@ def patient(seed, index):
     stomach = grid.ellipsoid(centre(-44, 34, 22), (34, 26, 34) * rng.normal(size, 0.08, 3), 0.15) & cavity
     inner = grid.ellipsoid(centre(-44, 34, 22, 1.0), (26, 19, 27) * rng.normal(size, 0.04, 3), 0.15) & stomach
     parenchyma = rng.normal(118, 8)
-    tissue[liver & cavity] = parenchyma
+    liver &= cavity
+    tissue[liver] = parenchyma
+    lesions = _lesions(grid, liver, seed, index)
+    tissue[lesions] = parenchyma - 45
     tissue[stomach] = rng.normal(70, 8)
     tissue[inner] = rng.normal(18, 10)
     tissue[spleen] = parenchyma + rng.normal(14, 7)
@@ -117,14 +129,26 @@ def patient(seed, index):
     pancreas = grid.tube(path, np.array([18, 14, 13, 12]) * rng.normal(size, 0.10), 0.18) & cavity
     pancreas &= ~(spleen | stomach)
     tissue[pancreas] = pancreas_hounsfield
-    labels = {"spleen": spleen.astype("float32"), "pancreas": pancreas.astype("float32")}
+    # Without what later bodies cover.
+    liver &= np.isin(tissue, np.float32([parenchyma, parenchyma - 45]))
+    labels = {"spleen": spleen, "pancreas": pancreas, "liver": liver}
     tumour = np.zeros_like(pancreas)
     if rng.random() < 0.5:
         at = path[rng.integers(0, 3)] + rng.normal(0, 3, 3)
         tumour = grid.ellipsoid(at, np.full(3, rng.uniform(8, 13)), 0.15) & (pancreas | ~(spleen | stomach) & cavity)
         tissue[tumour] = pancreas_hounsfield - rng.uniform(22, 38)
     tissue += 5 * grid.texture
-    return _scan(tissue, rng), _labels(labels, tumour)
+    return _scan(tissue, rng), _labels(labels, {"pancreas": tumour, "liver": lesions & liver})
+
+
+def as_mri(voxels, seed, index):
+    """MRI of a patient from the CT: arbitrary units, whose scale and shading differ between patients, int16."""
+    rng = np.random.default_rng([seed, index, 2])
+    signal = np.interp(voxels, *zip(*MRI_SIGNAL))
+    x, y, _ = np.ogrid[tuple(slice(-1, 1, complex(0, size)) for size in SHAPE)]
+    shading = np.exp(rng.normal(0, 0.15) * x + rng.normal(0, 0.15) * y + rng.normal(0, 0.1) * (x**2 + y**2))
+    noise = rng.normal(0, 0.03, (2, *SHAPE))
+    return np.rint(np.hypot(signal * shading + noise[0], noise[1]) * rng.uniform(200, 1500)).astype("int16")
 
 
 def _loops(rng, size):
@@ -143,9 +167,22 @@ def _scan(tissue, rng):
     return np.clip(np.rint(voxels), -1024, 3071).astype("int16")
 
 
-def _labels(labels, tumour):
-    organs = {name: (_downsample(mask) >= 0.5).astype("uint8") for name, mask in labels.items()}
-    organs["pancreas"][_downsample(tumour.astype("float32")) >= 0.5] = 2
+def _lesions(grid, liver, seed, index):
+    """One to three round bodies in the liver, from random numbers of their own."""
+    rng = np.random.default_rng([seed, index, 1])
+    inside = np.argwhere(liver)
+    found = np.zeros_like(liver)
+    for _ in range(rng.integers(1, 4)):
+        at = [axis[place] for axis, place in zip(grid.axes, inside[rng.integers(len(inside))])]
+        found |= grid.ellipsoid(at, np.full(3, rng.uniform(7, 15)), 0.15)
+    return found & liver
+
+
+def _labels(labels, tumours):
+    """Class 1 is the organ without its tumour, class 2 the tumour."""
+    organs = {name: (_downsample(mask.astype("float32")) >= 0.5).astype("uint8") for name, mask in labels.items()}
+    for name, tumour in tumours.items():
+        organs[name][_downsample(tumour.astype("float32")) >= 0.5] = 2
     return organs
 
 

@@ -88,7 +88,8 @@ def anova(groups):
         groups: A list of sequences of numbers, one a group; NaN are left out.
 
     Returns:
-        `GroupTest` with F and eta squared, the share of the variance that lies between the groups. NaN if no group varies.
+        `GroupTest` with F and eta squared, the share of the variance that lies between the groups. NaN if no group
+        varies.
 
     Raises:
         ValueError: If there are fewer than two groups or one has fewer than two values.
@@ -120,8 +121,8 @@ def friedman(groups):
         groups: Sequences of one length, one a group; place i of each is case i. Cases with a NaN are left out.
 
     Returns:
-        `GroupTest` with chi-squared and Kendall's W: 1 if every case ranks the groups alike, 0 if nothing is shared. NaN if
-        every case gives all groups one value.
+        `GroupTest` with chi-squared and Kendall's W: 1 if every case ranks the groups alike, 0 if nothing is shared.
+        NaN if every case gives all groups one value.
 
     Raises:
         ValueError: If there are fewer than three groups or two whole cases, or the lengths differ.

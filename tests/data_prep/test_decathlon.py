@@ -7,9 +7,11 @@ import nibabel
 import numpy as np
 import pytest
 
-from data_prep import decathlon
+from data_prep import prepare as prepare_module
+from data_prep.archive import BadDataset
 from data_prep.checks import KINDS, Report
-from data_prep.decathlon import BadDataset, find_task, prepare, read_cases
+from data_prep.decathlon import find_task, open_archive
+from data_prep.prepare import prepare
 from data_prep.prepared import DamagedData, Prepared, split_patients
 from keras_uq.preprocessing import Preprocessing
 
@@ -17,7 +19,9 @@ STEPS = Preprocessing(window=(300, 150), median=3, size=(16, 16))
 
 
 def test_the_list_decides_and_names_sort_by_number(make_task):
-    cases, labels = read_cases(make_task())
+    archive = open_archive(make_task())
+    cases, labels = archive.cases, archive.labels
+    assert archive.modality == "CT"
     assert [case.name for case in cases] == [f"spleen_{number}" for number in range(1, 13)]
     assert labels == {0: "background", 1: "spleen"}
 
@@ -66,7 +70,7 @@ def test_preparing_twice_gives_the_same_fingerprint(make_task, tmp_path):
 def test_an_interrupted_preparation_takes_up_its_finished_cases(make_task, tmp_path, monkeypatch):
     folder, seen = make_task(), []
     expected = prepare(folder, tmp_path / "whole", STEPS, foreground={1})
-    read = decathlon.read_nifti
+    read = prepare_module.read_nifti
 
     def interrupted(path):
         seen.append(path.name)
@@ -74,20 +78,20 @@ def test_an_interrupted_preparation_takes_up_its_finished_cases(make_task, tmp_p
             raise KeyboardInterrupt
         return read(path)
 
-    monkeypatch.setattr(decathlon, "read_nifti", interrupted)
+    monkeypatch.setattr(prepare_module, "read_nifti", interrupted)
     with pytest.raises(KeyboardInterrupt):
         prepare(folder, tmp_path / "cut", STEPS, foreground={1})
     assert not (tmp_path / "cut").exists()
     data = prepare(folder, tmp_path / "cut", STEPS, foreground={1})
-    assert len(seen) == 9 + 2 * 12 - 8
+    assert len(seen) == 9 + (2 * 12 - 8) + 2  # The last two are the example's.
     assert data.fingerprint == expected.fingerprint
     with pytest.raises(KeyboardInterrupt):
         seen.clear()
         prepare(folder, tmp_path / "changed", STEPS, foreground={1})
     seen.clear()
-    monkeypatch.setattr(decathlon, "read_nifti", lambda path: seen.append(path.name) or read(path))
+    monkeypatch.setattr(prepare_module, "read_nifti", lambda path: seen.append(path.name) or read(path))
     prepare(folder, tmp_path / "changed", Preprocessing(size=(16, 16)), foreground={1})
-    assert len(seen) == 24  # Another configuration takes up nothing.
+    assert len(seen) == 24 + 2  # Another configuration takes up nothing.
 
 
 def test_classes_are_kept_or_merged(make_task, tmp_path):
@@ -222,7 +226,7 @@ BAD_JSON = {
 def test_descriptions_that_are_none_are_refused(tmp_path, text):
     (tmp_path / "dataset.json").write_text(text)
     with pytest.raises(BadDataset, match=r"dataset\.json"):
-        read_cases(tmp_path)
+        open_archive(tmp_path)
 
 
 def test_a_task_unpacked_twice_is_found(make_task, tmp_path):
@@ -266,6 +270,32 @@ def test_split_is_by_patient_with_the_papers_shares():
     assert all(split_patients(names[:3], seed=0).values())
     with pytest.raises(ValueError, match="at least three"):
         split_patients(names[:2], seed=0)
+
+
+def test_the_example_shows_each_step_of_one_slice(make_task, tmp_path):
+    data = prepare(make_task(), tmp_path / "out", STEPS, foreground={1})
+    with np.load(tmp_path / "out" / "example.npz") as example:
+        assert str(example["case"]) == data.split["test"][0]
+        original, rescaled, filtered = (example[name] for name in ("original", "rescaled", "filtered"))
+        assert example["mask"].sum() == 8 * 6  # The largest cross-section of the label.
+    assert original.shape == (18, 20)  # As scanned, not as the network sees it.
+    np.testing.assert_allclose(rescaled, np.clip(original / 300, 0, 1), atol=1e-6)
+    assert filtered[5, 5] == np.median(rescaled[4:7, 4:7])
+
+
+def test_a_ct_with_voxels_of_one_millimetre_is_reported(make_task, tmp_path):
+    """Spacing was lost in some public copies of the liver scans."""
+
+    def change(number, arrays):
+        if number in (2, 9):
+            arrays["affine"] = np.diag([-1.0, 1.0, 1.0, 1.0])
+
+    prepare(make_task("Task03_Liver", change=change), tmp_path / "out", STEPS, foreground={1})
+    found = Report.from_json((tmp_path / "out" / "report.json").read_text()).findings
+    assert [(finding.case, finding.code) for finding in found] == [
+        ("spleen_2", "unit_spacing"),
+        ("spleen_9", "unit_spacing"),
+    ]
 
 
 @pytest.mark.data

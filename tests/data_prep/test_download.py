@@ -9,7 +9,7 @@ import pytest
 
 from data_prep import download
 from data_prep.download import DownloadError, fetch
-from data_prep.extract import HostileArchive, extract_tar
+from data_prep.extract import HostileArchive, extract
 
 CONTENT = bytes(range(256)) * 2000
 MD5 = "md5:" + hashlib.md5(CONTENT).hexdigest()
@@ -101,7 +101,7 @@ def test_a_hostile_archive_with_the_right_checksum_is_not_unpacked(server, tmp_p
     checksum = "sha256:" + hashlib.sha256(archive).hexdigest()
     path = fetch(f"{server}/hostile.tar", checksum, tmp_path / "down", progress=False)
     with pytest.raises(HostileArchive):
-        extract_tar(path, tmp_path / "out")
+        extract(path, tmp_path / "out")
 
 
 def test_the_command_knows_the_tasks(server, tmp_path, monkeypatch, capsys):

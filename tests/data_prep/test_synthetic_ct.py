@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from data_prep import synthetic_ct
-from data_prep.decathlon import prepare, read_cases
+from data_prep.decathlon import open_archive
+from data_prep.prepare import prepare
 from data_prep.prepared import sha256
 from keras_uq.preprocessing import Preprocessing
 
@@ -43,6 +44,22 @@ def test_pancreas_is_small_irregular_and_sometimes_has_a_tumour():
     assert any(not present.all() for present in slices)  # Some slices are empty.
 
 
+def test_the_mri_has_arbitrary_units_and_its_liver_a_tumour():
+    scales = []
+    for index, (voxels, organs) in enumerate(PATIENTS):
+        image = synthetic_ct.as_mri(voxels, 0, index)
+        liver, tumour = organs["liver"] == 1, organs["liver"] == 2
+        assert image.shape == voxels.shape
+        assert image.min() >= 0
+        assert 0.02 < liver.mean() < 0.15
+        assert tumour.any()
+        assert np.median(image[tumour]) < 0.95 * np.median(image[liver])
+        assert np.median(voxels[liver]) > 90
+        scales.append(np.median(image[liver]))
+        np.testing.assert_array_equal(image, synthetic_ct.as_mri(voxels, 0, index))
+    assert max(scales) > 2 * min(scales)
+
+
 def test_no_threshold_finds_the_pancreas():
     best = 0.0
     for low in range(30, 110, 10):
@@ -56,15 +73,18 @@ def test_no_threshold_finds_the_pancreas():
 
 
 def test_a_task_has_the_official_layout(tmp_path):
-    for organ in ("pancreas", "spleen"):
+    for organ in synthetic_ct.LABELS:
         synthetic_ct.write_task(tmp_path / organ, organ, patients=3)
-        cases, labels = read_cases(tmp_path / organ)
+        archive = open_archive(tmp_path / organ)
+        cases, labels = archive.cases, archive.labels
         assert len(cases) == 3
         assert labels == synthetic_ct.LABELS[organ]
         image = nibabel.load(cases[0].image)
         assert nibabel.aff2axcodes(image.affine) == ("R", "A", "S")
         np.testing.assert_allclose(image.header.get_zooms(), synthetic_ct.SPACING)
-        assert json.loads((tmp_path / organ / "dataset.json").read_text())["modality"] == {"0": "CT"}
+        assert json.loads((tmp_path / organ / "dataset.json").read_text())["modality"] == {
+            "0": "MRI" if organ == "liver" else "CT"
+        }
     data = prepare(tmp_path / "pancreas", tmp_path / "out", Preprocessing(window=(300, 150), size=(32, 32)), {1, 2})
     assert set(np.unique(data.mask("synthetic_000"))) == {0, 1}
     # In LPS rows run from front to back: the spine, behind, is in the lower half.

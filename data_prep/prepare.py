@@ -1,0 +1,167 @@
+"""From an archive to a prepared folder: open, check, apply the preprocessing, split by patient."""
+
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+
+from data_prep import atlas, decathlon
+from data_prep.archive import BadDataset
+from data_prep.checks import FATAL, Finding, Report, check_pair
+from data_prep.extract import extract
+from data_prep.prepared import Writer, sha256, split_patients
+from keras_uq.preprocessing import BadScan, read_geometry, read_nifti
+
+
+def open_source(source, unpacked):
+    """An archive of any known layout.
+
+    Args:
+        source: A folder, or a `.tar` or `.zip` of one.
+        unpacked: Where archives are unpacked, once.
+
+    Returns:
+        `Archive`.
+
+    Raises:
+        BadDataset: If the folder has no known layout.
+        HostileArchive: If the file tries something no dataset needs.
+    """
+    folder = Path(source)
+    if folder.is_file():
+        folder = Path(unpacked) / folder.stem
+        if not folder.exists():
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            extract(source, folder)
+    return atlas.open_archive(folder) if atlas.is_atlas(folder) else decathlon.open_archive(folder)
+
+
+def prepare(source, output, preprocessing, foreground=None, max_cases=None, split_seed=0, skip_bad=False, track=list):
+    """Prepare an archive for training.
+
+    Args:
+        source: What `open_source` takes.
+        output: Folder to write.
+        preprocessing: `Preprocessing`. If its slices are not resized, smaller ones are padded to the largest of the
+            dataset, so that slices of all cases can share a batch.
+        foreground: Label values that make the one foreground class, as `{1, 2}`; `None` keeps the classes.
+        max_cases: Use only this many cases, drawn with `split_seed`.
+        split_seed: Of the patient-level split; a case is a patient.
+        skip_bad: Leave out cases with fatal findings, which the report then names.
+        track: Wraps the list of cases, for a progress bar.
+
+    Returns:
+        The `Prepared` folder.
+
+    Raises:
+        BadDataset: With the report on all cases, if one has a fatal finding and `skip_bad` is not set.
+    """
+    source = Path(source)
+    archive = open_source(source, Path(output).parent / "unpacked")
+    provenance, origin = {"archive": source.name}, {"official_archive": None}
+    if source.is_file():
+        provenance["archive_sha256"] = sha256(source)
+        origin = decathlon.check_archive(source)
+    cases, labels = archive.cases, archive.labels
+    if max_cases is not None and max_cases < len(cases):
+        chosen = np.random.default_rng(split_seed).permutation(len(cases))[:max_cases]
+        cases = [cases[index] for index in sorted(chosen)]
+    unknown = set(foreground or ()) - set(labels)
+    if unknown:
+        raise BadDataset(f"`foreground` names the labels {sorted(unknown)}; {archive.name} has {labels}.")
+    preprocessing = _with_canvas(preprocessing, cases)
+    config = {
+        "name": archive.name,
+        "source": provenance,
+        "labels": {str(value): name for value, name in labels.items()},
+        "foreground": sorted(foreground) if foreground else None,
+        "max_cases": max_cases,
+        "split_seed": split_seed,
+        "preprocessing": json.loads(preprocessing.to_json()),
+        "description_sha256": archive.digest,
+    }
+    writer = Writer(output, config)
+    report, good, digests = Report(cases=len(cases)), [], {}
+    for case in track(cases):
+        findings, digest = _prepare_case(case, archive, foreground, preprocessing, writer)
+        if digest is not None and digest in digests:
+            findings.append(Finding(case.name, "duplicate_image", f"The same image as {digests[digest]}."))
+        digests.setdefault(digest, case.name)
+        report.findings += findings
+        if not any(finding.severity == FATAL for finding in findings):
+            good.append(case.name)
+    report.write(writer.partial)
+    if report.fatal and not skip_bad:
+        raise BadDataset(
+            f"{len(cases) - len(good)} of {len(cases)} cases cannot be used. Mend them, or leave them out with "
+            f"--skip-bad.\n{report.to_text()}"
+        )
+    split = split_patients(good, split_seed)
+    example = next(case for case in cases if case.name == split["test"][0])
+    _write_example(example, preprocessing, foreground, writer.partial / "example.npz")
+    return writer.finish(split, report, origin)
+
+
+def _prepare_case(case, archive, foreground, preprocessing, writer):
+    """Check and write one case. Returns its findings and a digest of its image, `None` if it cannot be read."""
+    record = writer.record(case.name)
+    if record is not None:
+        return [Finding(case.name, *finding) for finding in record["notes"]["findings"]], record["notes"]["digest"]
+    findings, scans = [], []
+    for path in (case.image, case.label):
+        try:
+            scans.append(read_nifti(path))
+        except BadScan as error:
+            findings.append(Finding(case.name, error.code, str(error)))
+    if findings:
+        return findings, None
+    image, label = scans
+    findings = check_pair(case.name, image, label, archive.labels, archive.modality)
+    digest = hashlib.sha256(np.ascontiguousarray(image.voxels)).hexdigest()
+    if any(finding.severity == FATAL for finding in findings):
+        return findings, digest
+    classes = _classes(label, foreground)
+    network_image, _ = preprocessing.image(image.voxels, image.affine)
+    mask = preprocessing.mask(classes, image.affine)
+    spacing = dict(zip(("spacing_x_mm", "spacing_y_mm", "spacing_z_mm"), image.zooms))
+    notes = {"digest": digest, "findings": [[finding.code, finding.detail] for finding in findings]}
+    writer.add(case.name, network_image, mask, spacing, notes)
+    return findings, digest
+
+
+def _classes(label, foreground):
+    classes = np.rint(label.voxels).astype("uint8")
+    return np.isin(classes, sorted(foreground)).astype("uint8") if foreground else classes
+
+
+def _write_example(case, preprocessing, foreground, path):
+    """One slice, the one with most foreground, after each step: what a person looks at before believing the rest."""
+    image, label = read_nifti(case.image), read_nifti(case.label)
+    unresized = dataclasses.replace(preprocessing, size=None, canvas=None, multiple=1)
+    mask = unresized.mask(_classes(label, foreground), image.affine)[..., 0] > 0
+    at = int(np.argmax(mask.sum(axis=(1, 2))))
+    stages = {
+        "original": dataclasses.replace(unresized, window=None, percentiles=None, median=None),
+        "rescaled": dataclasses.replace(unresized, median=None),
+        "filtered": unresized,
+    }
+    pictures = {name: steps.image(image.voxels, image.affine)[0][at, :, :, 0] for name, steps in stages.items()}
+    np.savez_compressed(path, case=np.array(case.name), slice=np.array(at), mask=mask[at], **pictures)
+
+
+def _with_canvas(preprocessing, cases):
+    """The preprocessing with a canvas that holds the slices of every case, if slices keep their size."""
+    if preprocessing.size is not None or preprocessing.canvas is not None:
+        return preprocessing
+    sides = []
+    for case in cases:
+        try:
+            sides.append(preprocessing.slice_shape(*read_geometry(case.image)))
+        except BadScan:
+            continue  # Reported when the case is read.
+    if not sides:
+        return preprocessing
+    height, width = (max(side) for side in zip(*sides))
+    return dataclasses.replace(preprocessing, canvas=(height, width))
