@@ -3,6 +3,7 @@
     dataset.json            name, source, labels, preprocessing, split, fingerprint
     cases.csv               one line a case: slices, size, spacing, foreground voxels
     report.json, report.txt what the checks of the archive found
+    example.npz             one slice of a test case after each step of the preprocessing
     cases/<case>/image.npy  float32 (depth, height, width, channels)
     cases/<case>/mask.npy   uint8 (depth, height, width, 1)
     cases/<case>/case.json  written last: sizes and the sha256 of both arrays
@@ -137,6 +138,8 @@ class Prepared:
             raise DamagedData(f"{self.folder / 'dataset.json'} cannot be read ({error}). Prepare it again.") from error
         self.split = self.description["split"]
         self.fingerprint = self.description["fingerprint"]
+        # Channels of a network's output: one foreground probability, or one a class with the background.
+        self.classes = 1 if self.description["foreground"] else len(self.description["labels"])
 
     def image(self, case):
         """Memory map, float32 `(depth, height, width, channels)`."""

@@ -6,15 +6,24 @@ import json
 import os
 from pathlib import Path
 
-from data_prep import decathlon, synthetic_ct
+from data_prep import atlas, decathlon, synthetic_ct
+from data_prep.prepare import open_source, prepare
 from data_prep.prepared import Prepared
+from experiments.batches import SliceSplit
 
-SYNTHETIC = "synthetic CT"
+ATLAS = "atlas23"
+# Raise it when a prepared folder of before lacks something.
+LAYOUT = 2
 
 
 def cache_folder():
     """Where generated, unpacked and prepared data live: `KERAS_UQ_CACHE`, or `.cache` of the working folder."""
     return Path(os.environ.get("KERAS_UQ_CACHE", ".cache"))
+
+
+def synthetic_name(organ):
+    """Name of the synthetic dataset that has this organ, such as `synthetic CT`."""
+    return f"synthetic {synthetic_ct.MODALITY[organ]}"
 
 
 def prepared(table, settings, profile, data=None, dataset=None, skip_bad=False, track=list):
@@ -25,47 +34,56 @@ def prepared(table, settings, profile, data=None, dataset=None, skip_bad=False, 
         settings: Its `Settings` under the profile.
         profile: The `Profile`.
         data: Folder of official archives, or `None`.
-        dataset: Path below `data`, `"synthetic CT"`, or `None` for the profile's default.
+        dataset: Path below `data`, the synthetic dataset's name, or `None` for the profile's default.
         skip_bad: Leave out cases that cannot be used.
         track: Wraps the list of cases, for a progress bar.
 
     Returns:
-        `Prepared`, the dataset's name and its modality.
+        `Prepared` (or a `SliceSplit` of it), the dataset's name and its modality.
 
     Raises:
         ValueError: If the dataset is not there; the message says how to get it.
     """
     if dataset is None:
-        dataset = SYNTHETIC if profile.synthetic else table.dataset
-    if dataset == SYNTHETIC:
+        dataset = synthetic_name(table.synthetic) if profile.synthetic else table.dataset
+    if dataset == synthetic_name(table.synthetic):
         source = _synthetic(table.synthetic, profile.patients)
     else:
         source = _official(data, dataset)
-    modality = _modality(source)
+    folder = cache_folder() / "prepared"
+    archive = open_source(source, folder / "unpacked")
     steps = dataclasses.replace(
-        table.ct if modality == "CT" else table.mri, size=settings.size, multiple=profile.multiple
+        table.ct if archive.modality == "CT" else table.mri, size=settings.size, multiple=profile.multiple
     )
+    foreground = sorted(set(archive.labels) - {0}) if table.foreground == "all" else table.foreground
     arguments = {
-        "foreground": sorted(table.foreground),
+        "layout": LAYOUT,
+        "foreground": sorted(foreground) if foreground else None,
         "max_cases": settings.max_cases,
         "preprocessing": json.loads(steps.to_json()),
         "skip_bad": skip_bad,
-        "source": _identity(source),
+        "source": [source.name, source.stat().st_size if source.is_file() else archive.digest],
     }
     key = hashlib.sha256(json.dumps(arguments, sort_keys=True).encode()).hexdigest()[:12]
-    output = cache_folder() / "prepared" / f"{dataset.replace('/', '_').replace(' ', '-')}-{key}"
+    output = folder / f"{dataset.replace('/', '_').replace(' ', '-')}-{key}"
     if not (output / "dataset.json").exists():
         output.parent.mkdir(parents=True, exist_ok=True)
-        decathlon.prepare(
+        prepare(
             source,
             output,
             steps,
-            foreground=table.foreground,
+            foreground=foreground,
             max_cases=settings.max_cases,
             skip_bad=skip_bad,
             track=track,
         )
-    return Prepared(output), dataset, modality
+    found = Prepared(output)
+    return SliceSplit(found) if settings.split == "slices" else found, dataset, archive.modality
+
+
+def example(data):
+    """Path of the picture of the preprocessing's steps that a prepared folder holds."""
+    return getattr(data, "prepared", data).folder / "example.npz"
 
 
 def _synthetic(organ, patients):
@@ -85,37 +103,27 @@ def _official(data, dataset):
     if not data:
         raise ValueError(
             f"The dataset {dataset} needs DATA, the folder of official archives: make ... DATA=<folder> "
-            f"DATASET={dataset}. To run on the synthetic CT, use PROFILE=demo."
+            f"DATASET={dataset}. {_how_to_get(dataset, Path('<folder>') / dataset)} "
+            "To run on synthetic images, use PROFILE=demo."
         )
     folder = Path(data) / dataset
-    for candidate in (folder, folder.with_name(folder.name + ".tar")):
+    for candidate in (folder, folder.with_name(folder.name + ".tar"), folder.with_name(folder.name + ".zip")):
         if candidate.exists():
             return candidate
-    known = decathlon.TASKS.get(Path(dataset).name)
-    fetch = (
-        f"Download it (check the licence, CC BY-SA 4.0): python -m data_prep.download {known.name} --to {folder.parent}"
-        if known
-        else "Expected a folder in Decathlon layout: dataset.json, imagesTr, labelsTr."
+    raise ValueError(
+        f"There is no {folder}, and no {folder.name}.tar or .zip beside it. {_how_to_get(dataset, folder)}"
     )
-    raise ValueError(f"There is no {folder} and no {folder.name}.tar beside it. {fetch}")
 
 
-def _modality(source):
-    """`CT`, `MRI`, ... as `dataset.json` has it, read from the archive if it is not unpacked yet."""
-    if source.is_file():
-        unpacked = cache_folder() / "prepared" / "unpacked" / source.name.removesuffix(".tar")
-        if not unpacked.exists():
-            unpacked.parent.mkdir(parents=True, exist_ok=True)
-            decathlon.extract_tar(source, unpacked)
-        source = unpacked
-    content = json.loads((decathlon.find_task(source) / "dataset.json").read_text())
-    modalities = content.get("modality") or {"0": "unknown"}
-    return next(iter(modalities.values()))
-
-
-def _identity(source):
-    """Enough to notice that a source changed, without reading gigabytes at every start."""
-    if source.is_file():
-        return [source.name, source.stat().st_size]
-    content = (decathlon.find_task(source) / "dataset.json").read_bytes()
-    return [source.name, hashlib.sha256(content).hexdigest()]
+def _how_to_get(dataset, folder):
+    if dataset == ATLAS:
+        return atlas.HOW_TO_GET
+    known = decathlon.TASKS.get(Path(dataset).name)
+    layout = (
+        f"Expected: {folder}.tar as downloaded, or a folder with dataset.json, imagesTr/<case>.nii.gz and "
+        "labelsTr/<case>.nii.gz (the layout of the Medical Segmentation Decathlon)."
+    )
+    if not known:
+        return layout
+    fetch = f"python -m data_prep.download {known.name} --to {folder.parent}"
+    return f"Download it (check the licence, CC BY-SA 4.0; http://medicaldecathlon.com): {fetch}. {layout}"

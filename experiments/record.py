@@ -8,6 +8,7 @@ import io
 import json
 import os
 import platform
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -17,17 +18,56 @@ PACKAGES = ("keras", "tensorflow", "jax", "torch", "numpy", "scipy", "nibabel", 
 
 
 def digest(config):
-    """sha256 of a configuration of JSON types."""
-    return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
+    """sha256 of a configuration of JSON types. The row's name is no part of it: tables share cells."""
+    plain = {key: value for key, value in config.items() if key != "row"}
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
 
 def is_finished(folder, config):
     """Whether `folder` holds the whole record of a run with this configuration."""
-    try:
-        provenance = json.loads((Path(folder) / "provenance.json").read_text())
-    except (FileNotFoundError, json.JSONDecodeError):
-        return False
-    return provenance.get("config_sha256") == digest(config)
+    return _read(Path(folder) / "provenance.json").get("config_sha256") == digest(config)
+
+
+def is_trained(folder, training):
+    """Whether `folder` holds the whole record of a training with this configuration, weights not considered."""
+    return _read(Path(folder) / "training.json").get("training_sha256") == digest(training)
+
+
+def find_cell(results, config):
+    """Folder of a finished cell of any table with this configuration, or `None`."""
+    found = (path.parent for path in sorted(Path(results).glob("*/*/*/provenance.json")))
+    return next((folder for folder in found if is_finished(folder, config)), None)
+
+
+def find_training(results, training, weights):
+    """Folder of a cell of any table that was trained like this and has the file `weights`, or `None`."""
+    found = (path.parent for path in sorted(Path(results).glob("*/*/*/training.json")))
+    return next((folder for folder in found if (folder / weights).exists() and is_trained(folder, training)), None)
+
+
+def share(cell, folder, row):
+    """Put the record of `cell`, of another table or row, into `folder`; it says where it was made."""
+    partial = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    shutil.copytree(cell, partial)
+    config = _read(partial / "config.json")
+    write_text(partial / "config.json", json.dumps({**config, "row": row}, indent=2) + "\n")
+    provenance = {"shared_with": name_of(cell), **_read(partial / "provenance.json")}
+    write_text(partial / "provenance.json", json.dumps(provenance, indent=2) + "\n")
+    shutil.rmtree(folder, ignore_errors=True)
+    partial.rename(folder)
+
+
+def name_of(cell):
+    """Table, run and cell, as they stand below the folder of results."""
+    return "/".join(Path(cell).parts[-3:])
+
+
+def write_training(folder, training, history, seconds):
+    """Write what a training was and how it went, last of its files."""
+    write_csv(Path(folder) / "history.csv", history)
+    content = {"training_sha256": digest(training), **_made(seconds)}
+    write_text(Path(folder) / "training.json", json.dumps(content, indent=2) + "\n")
 
 
 def write(folder, config, tables, seconds, data):
@@ -37,22 +77,28 @@ def write(folder, config, tables, seconds, data):
         folder: Of the cell.
         config: What decides the result, JSON types.
         tables: `{file name: list of dictionaries}`, written as CSV.
-        seconds: Duration.
+        seconds: Duration, without the training.
         data: `Prepared`, for its fingerprint.
     """
     folder = Path(folder)
     for name, rows in tables.items():
         write_csv(folder / name, rows)
     write_text(folder / "config.json", json.dumps(config, indent=2) + "\n")
-    provenance = {
-        "config_sha256": digest(config),
-        "data": f"sha256:{data.fingerprint}",
-        "seconds": round(seconds, 1),
-        "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        **machine(),
-    }
+    provenance = {"config_sha256": digest(config), "data": f"sha256:{data.fingerprint}", **_made(seconds)}
     # Last: a folder without it is no record.
     write_text(folder / "provenance.json", json.dumps(provenance, indent=2) + "\n")
+
+
+def _made(seconds):
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    return {"seconds": round(seconds, 1), "finished": now, **machine()}
+
+
+def _read(path):
+    try:
+        return json.loads(path.read_text())
+    except (FileNotFoundError, json.JSONDecodeError):
+        return {}
 
 
 def machine():

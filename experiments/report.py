@@ -1,4 +1,4 @@
-"""Tables, figures and an HTML page from records. Nothing is typed in: without records there is no number.
+"""Tables and an HTML page from records.
 
 python -m experiments.report              every table of results/runs again, and that of the README
 python -m experiments.report --figures    figures and pages too
@@ -11,36 +11,15 @@ import math
 import sys
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from data_prep.prepared import write_text
-from keras_uq import metrics, plots, statistics
+from experiments import figures, measures
+from experiments.measures import FURTHER, MEASURES, OURS, build_table, cells
 
-PUBLISHED = Path("results/published")
 RUNS = Path("results/runs")
 README_START, README_END = "<!-- measured -->", "<!-- /measured -->"
-# Column of the published table -> our measure of one cell.
-MEASURES = {
-    "dice": "soft Dice, pooled",
-    "uncertainty_mean": "uncertainty mean (nat)",
-    "uncertainty_std": "uncertainty std (nat)",
-}
-# Columns of cases.csv, and the soft Dice, that are compared case by case.
-COMPARED = {
-    "dice": "Dice at 0.5 of a case",
-    "soft_dice": "soft Dice of a case",
-    "uncertainty_mean": "uncertainty mean of a case (nat)",
-}
-# Ours alone, with an interval.
-OURS = {"dice_hard": "Dice at 0.5, mean of cases"}
-# Ours alone, on the page and in table.csv.
-FURTHER = {
-    "uncertainty_std_slice": "uncertainty std over slices",
-    "uncertainty_std_pixel": "uncertainty std over pixels",
-    "sensitivity": "sensitivity",
-    "precision": "precision",
-}
+DPI = 220
 
 
 def main(arguments=None):
@@ -58,95 +37,15 @@ def main(arguments=None):
     return 0
 
 
-def cells(folder):
-    """One line a recorded cell: row, seed, measures."""
-    lines = []
-    for provenance in sorted(Path(folder).glob("*/provenance.json")):
-        config = json.loads((provenance.parent / "config.json").read_text())
-        about = json.loads(provenance.read_text())
-        cases = pd.read_csv(provenance.parent / "cases.csv")
-        lines.append(
-            {
-                "row": config["row"],
-                "seed": config["seed"],
-                "folder": provenance.parent,
-                "seconds": about["seconds"],
-                "commit": about["commit"],
-                **cell_measures(cases),
-            }
-        )
-    return pd.DataFrame(lines)
-
-
-def cell_measures(cases):
-    """The measures of one cell from its test cases: sums are pooled, scores of cases averaged."""
-    uncertainty = metrics.pool_statistics(
-        metrics.MapStatistics(*(line[f"uncertainty_{field}"] for field in metrics.MapStatistics._fields))
-        for line in cases.to_dict("records")
-    )
-    return {
-        "dice": 2 * cases["soft_overlap"].sum() / (cases["soft_predicted"].sum() + cases["soft_labelled"].sum()),
-        "uncertainty_mean": uncertainty.mean,
-        "uncertainty_std_slice": uncertainty.std_slice,
-        "uncertainty_std_pixel": uncertainty.std_pixel,
-        "dice_hard": cases["dice"].mean(),
-        "sensitivity": cases["sensitivity"].mean(),
-        "precision": cases["precision"].mean(),
-    }
-
-
-def build_table(folder):
-    """The table of a run: published beside measured, in the order of the paper."""
-    run = json.loads((Path(folder) / "run.json").read_text())
-    published = pd.read_csv(PUBLISHED / f"{run['paper']}_{run['table']}.csv", dtype=str).set_index("loss")
-    measured = cells(folder)
-    measured["uncertainty_std"] = measured[f"uncertainty_std_{run['spread']}"]
-    lines = []
-    for row in run["rows"]:
-        of_row = measured[measured["row"] == row]
-        line = {"row": row, "seeds": len(of_row)}
-        for measure in [*MEASURES, *OURS]:
-            if measure in MEASURES:
-                line[f"{measure}_published"] = published[measure].get(row, "") if measure in published else ""
-            interval = statistics.mean_interval(of_row[measure] if len(of_row) else [])
-            line[measure], line[f"{measure}_low"], line[f"{measure}_high"] = interval
-        for measure in FURTHER:
-            line[measure] = of_row[measure].mean() if len(of_row) else math.nan
-        flag = published["flag"].get(row) if "flag" in published else None
-        line["flag"] = flag if isinstance(flag, str) else ""
-        lines.append(line)
-    return run, pd.DataFrame(lines)
-
-
-def build_comparison(folder):
-    """Difference of each row to the reference row over test cases (means of seeds), with bootstrap interval."""
-    run = json.loads((Path(folder) / "run.json").read_text())
-    measured = cells(folder)
-    scores = {}
-    for row in run["rows"]:
-        frames = [pd.read_csv(path / "cases.csv") for path in measured.loc[measured["row"] == row, "folder"]]
-        if frames:
-            both = pd.concat(frames)
-            both["soft_dice"] = 2 * both["soft_overlap"] / (both["soft_predicted"] + both["soft_labelled"])
-            scores[row] = both.groupby("case")[list(COMPARED)].mean()
-    lines = []
-    for row, values in scores.items():
-        if run["reference"] not in scores or row == run["reference"]:
-            continue
-        for measure in COMPARED:
-            difference = statistics.paired_bootstrap(values[measure], scores[run["reference"]][measure])
-            lines.append({"row": row, "measure": COMPARED[measure], **difference._asdict()})
-    return pd.DataFrame(lines, columns=["row", "measure", "mean", "low", "high"])
-
-
 def write_tables(folder):
-    """Write `table.csv`, `table.md` and `comparison.csv` of a run. Returns the Markdown."""
+    """Write `table.csv`, `table.md`, `comparison.csv` and `tests.csv` of a run. Returns the Markdown."""
     run, table = build_table(folder)
-    comparison = build_comparison(folder)
-    write_text(
-        Path(folder) / "comparison.csv", comparison.to_csv(index=False, float_format="%.4g", lineterminator="\n")
-    )
-    write_text(Path(folder) / "table.csv", table.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
+    for name, frame, digits in (
+        ("table", table, "%.6g"),
+        ("comparison", measures.build_comparison(folder), "%.4g"),
+        ("tests", measures.build_tests(folder), "%.4g"),
+    ):
+        write_text(Path(folder) / f"{name}.csv", frame.to_csv(index=False, float_format=digits, lineterminator="\n"))
     text = _markdown(run, table)
     write_text(Path(folder) / "table.md", text)
     return text
@@ -157,11 +56,11 @@ def write_report(folder):
     folder = Path(folder)
     text = write_tables(folder)
     run, table = build_table(folder)
-    figures = _figures(folder, run)
+    drawn = figures.draw(folder, _title(run))
     (folder / "figures").mkdir(exist_ok=True)
-    for name, (figure, _) in figures.items():
-        figure.savefig(folder / "figures" / f"{name}.png", dpi=110)
-    write_text(folder / "report.html", _page(folder, run, table, figures))
+    for name, (figure, _) in drawn.items():
+        figure.savefig(folder / "figures" / f"{name}.png", dpi=DPI)
+    write_text(folder / "report.html", _page(folder, run, table, drawn))
     return text
 
 
@@ -179,58 +78,87 @@ def terminal_table(folder):
         shown.add_column(f"{label}\nhere", justify="right", no_wrap=True)
     shown.add_column("Dice\nat 0.5", justify="right", no_wrap=True)
     for line in table.to_dict("records"):
-        cells_shown = []
-        for measure in [*MEASURES, *OURS]:
+        entries = []
+        for measure in ("dice", "uncertainty_mean", "uncertainty_std", "dice_hard"):
             reach = line[f"{measure}_high"] - line[measure]
             here = "not run" if math.isnan(line[measure]) else _number(line[measure])
             here += "" if math.isnan(reach) else f"\n±{reach:.2g}"
-            cells_shown += [line[f"{measure}_published"], here] if measure in MEASURES else [here]
+            entries += [line[f"{measure}_published"], here] if measure in MEASURES else [here]
         flag = f"\n{line['flag']}" if line["flag"] else ""
-        shown.add_row(line["row"].removesuffix(" Loss") + flag, *cells_shown)
+        shown.add_row(line["row"].removesuffix(" Loss") + flag, *entries)
     return shown
 
 
 def write_readme(folders):
-    """Put the tables of real runs between the README's markers."""
+    """Put one table a paper and dataset of real runs between the README's markers."""
     readme = Path("README.md")
     if not readme.exists() or README_START not in readme.read_text():
         return
+    groups = {}
+    for folder in folders:
+        run = measures.run_of(folder)
+        if run["profile"] != "demo" and not cells(folder).empty:
+            groups.setdefault((run["paper"], run["dataset"], run["profile"]), []).append(folder)
     text = readme.read_text()
     start = text.index(README_START) + len(README_START)
-    end = text.index(README_END)
-    tables = []
+    tables = [_overview(name, of_group) for name, of_group in groups.items()]
+    write_text(readme, text[:start] + "\n" + "\n".join(tables) + text[text.index(README_END) :])
+
+
+def _overview(name, folders):
+    """All tables of a paper on one dataset side by side: published, and our two kinds of Dice."""
+    paper, dataset, profile = name
+    columns, rows = {}, {}
     for folder in folders:
-        run = json.loads((folder / "run.json").read_text())
-        if run["profile"] != "demo" and not cells(folder).empty:
-            tables.append((folder / "table.md").read_text().strip())
-    write_text(readme, text[:start] + "\n" + "\n\n".join(tables) + "\n" + text[end:])
+        run, table = build_table(folder)
+        data = measures.published_table(run)["dataset"].iloc[0]
+        label = f"[{run['table']}]({Path(folder).as_posix()}/table.md) {run['changes']}".strip() + f" ({data})"
+        columns[label] = max(table["seeds"])
+        for line in table.to_dict("records"):
+            shown = "not run" if math.isnan(line["dice"]) else f"{line['dice']:.3f} / {line['dice_hard']:.3f}"
+            published = f"{line['dice_published']} → " if line["dice_published"] else ""
+            rows.setdefault(line["row"].removesuffix(" Loss"), {})[label] = published + shown
+    lines = [
+        f"**{paper}: the protocols of its tables on {dataset}, profile {profile}**",
+        "",
+        f"| loss | {' | '.join(columns)} |",
+        f"| --- |{' --- |' * len(columns)}",
+        *[f"| {row} | {' | '.join(of_row.get(label, '') for label in columns)} |" for row, of_row in rows.items()],
+        f"| seeds | {' | '.join(map(str, columns.values()))} |",
+        "",
+        "Published soft Dice (on the paper's data) → ours: soft Dice, pooled / Dice at 0.5, mean of cases. Ours are "
+        f"on {dataset}: no reproduction of the published column. Intervals, uncertainty, error detection and every "
+        "departure from the protocol are in the linked tables.",
+        "",
+    ]
+    return "\n".join(lines)
 
 
 def _title(run):
-    data = f"{run['dataset']}, profile {run['profile']}"
-    return f"{run['paper']}, {run['table']} protocol on {data}"
+    changes = f", {run['changes']}" if run["changes"] else ""
+    return f"{run['paper']}, {run['table']} protocol on {run['dataset']}, profile {run['profile']}{changes}"
 
 
 def _markdown(run, table):
-    paper = pd.read_csv(PUBLISHED / f"{run['paper']}_{run['table']}.csv", dtype=str)["dataset"].iloc[0]
-    seeds = sorted(set(table["seeds"]))
+    paper = measures.published_table(run)["dataset"].iloc[0]
+    shown = {name: MEASURES[name] for name in measures.shown_measures(run)}
     lines = [
         f"**{_title(run)}**",
         "",
-        f"| loss | seeds | {' | '.join(f'{label}: published ({paper}) | here' for label in MEASURES.values())} |"
+        f"| loss | seeds | {' | '.join(f'{label}: published ({paper}) | here' for label in shown.values())} |"
         f" {' | '.join(OURS.values())} | flags |",
-        f"| --- | --- |{' --- | --- |' * len(MEASURES)}{' --- |' * len(OURS)} --- |",
+        f"| --- | --- |{' --- | --- |' * len(shown)}{' --- |' * len(OURS)} --- |",
     ]
     for line in table.to_dict("records"):
         entries = [line["row"], str(line["seeds"])]
-        for measure in MEASURES:
+        for measure in shown:
             entries += [line[f"{measure}_published"], _interval(line, measure)]
         entries += [_interval(line, measure) for measure in OURS]
         lines.append(f"| {' | '.join([*entries, line['flag']])} |")
-    lines += ["", _caption(run, seeds)]
+    lines += ["", _caption(run, sorted(set(table["seeds"])))]
     codes = {code for flag in table["flag"] for code in flag.split(";") if code}
     if codes:
-        flags = pd.read_csv(PUBLISHED / "flags.csv").set_index("code")
+        flags = pd.read_csv(measures.PUBLISHED / "flags.csv").set_index("code")
         lines += ["", *[f"{code}: {flags['what'].get(code, 'unknown code')}" for code in sorted(codes)]]
     return "\n".join(lines) + "\n"
 
@@ -244,7 +172,7 @@ def _caption(run, seeds):
         else "One seed: no interval.",
         f"The uncertainty's std is taken over {run['spread']}s, which is what the printed column fits.",
     ]
-    if run["dataset"] == "synthetic CT":
+    if run["dataset"].startswith("synthetic "):
         said.append("SYNTHETIC PHANTOM: generated images, no patients; the published column is on other data.")
     elif any(departure.startswith("data:") for departure in run["departures"]):
         said.append("Other data than the paper's: the published column is for orientation, this is no reproduction.")
@@ -267,52 +195,25 @@ def _number(value):
     return f"{value:.4f}" if abs(value) >= 0.01 else f"{value:.3g}"
 
 
-def _figures(folder, run):
-    """`{name: (figure, caption)}` of a run."""
+def _page(folder, run, table, drawn):
     measured = cells(folder)
-    histories, scores, panels = {}, {}, {}
-    for row in run["rows"]:
-        of_row = measured[measured["row"] == row]
-        if of_row.empty:
-            continue
-        records = [path / "history.csv" for path in of_row["folder"]]
-        if all(path.exists() for path in records):  # A row made of other cells has none.
-            histories[row] = [pd.read_csv(path)["val_dice"].to_numpy() for path in records]
-        cases = pd.concat(pd.read_csv(path / "cases.csv") for path in of_row["folder"])
-        scores[row] = (cases["dice"].to_numpy(), cases["uncertainty_mean"].to_numpy())
-        with np.load(of_row["folder"].iloc[0] / "panel.npz", allow_pickle=False) as panel:
-            panels[row] = {name: panel[name] for name in panel.files}
-    first = next(iter(panels.values()))
-    return {
-        "learning_curves": (
-            plots.learning_curves(histories, "Validation Dice (soft, pooled)", _title(run)),
-            "Validation Dice by epoch. Bold: mean over seeds.",
-        ),
-        "case_scores": (
-            plots.case_scores(scores, ("Dice at 0.5 of a test case", "mean entropy of a test case (nat)"), _title(run)),
-            "Each dot is a test case of one seed; the bar is the median.",
-        ),
-        "qualitative": (
-            plots.qualitative_panel(panels, f"{_title(run)}\n{first['case']}, slice {first['slice']}"),
-            "First test case in the order of the list, slice with most foreground, lowest seed.",
-        ),
-    }
-
-
-def _page(folder, run, table, figures):
-    measured = cells(folder)
-    shown = table.copy()
-    for measure in [*MEASURES, *OURS]:
-        shown[measure] = [_interval(line, measure) for line in table.to_dict("records")]
-        shown = shown.drop(columns=[f"{measure}_low", f"{measure}_high"])
-    for measure in FURTHER:
-        shown[measure] = [_number(value) for value in table[measure]]
+    shown = table[["row", "seeds"]].rename(columns={"row": "loss"})
+    for measure in measures.shown_measures(run):
+        shown[f"{MEASURES[measure]}: published"] = table[f"{measure}_published"]
+        shown[f"{MEASURES[measure]}: here"] = [_interval(line, measure) for line in table.to_dict("records")]
+    shown["flags"] = table["flag"]
+    further = table[["row"]].rename(columns={"row": "loss"})
+    for measure, label in OURS.items():
+        further[label] = [_interval(line, measure) for line in table.to_dict("records")]
+    for measure, label in FURTHER.items():
+        further[label] = [_number(value) for value in table[measure]]
     provenance = json.loads((measured["folder"].iloc[0] / "provenance.json").read_text())
     pictures = "\n".join(
         f'<figure><img src="figures/{name}.png" alt="{html.escape(caption)}"><figcaption>{html.escape(caption)}'
         f"</figcaption></figure>"
-        for name, (_, caption) in figures.items()
+        for name, (_, caption) in drawn.items()
     )
+    shared = measured["shared"].dropna()
     facts = {
         "profile": run["profile"],
         "dataset": run["dataset"],
@@ -322,29 +223,55 @@ def _page(folder, run, table, figures):
         "packages": json.dumps(provenance["packages"]),
         "backend": provenance["backend"],
         "seconds of all cells": f"{measured['seconds'].sum():.0f}",
+        "cells shared with": ", ".join(sorted({name.rpartition("/")[0] for name in shared})) or "no other table",
     }
     listed = "\n".join(f"<dt>{name}</dt><dd>{html.escape(str(value))}</dd>" for name, value in facts.items())
-    comparison = build_comparison(folder).to_html(index=False, border=0, float_format=lambda value: f"{value:.4g}")
     return f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>{html.escape(_title(run))}</title>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{html.escape(_title(run))}</title>
 <style>
-body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; color: #222 }}
+body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 76rem; margin: 2rem auto; padding: 0 1rem; color: #222;
+  overflow-wrap: anywhere }}
+.table {{ overflow-x: auto; overflow-wrap: normal }}
 table {{ border-collapse: collapse; font-size: 13px }} th, td {{ border: 1px solid #ccc; padding: .3rem .5rem }}
-td {{ text-align: right }} td:first-child {{ text-align: left }} th {{ background: #f4f4f4 }}
-img {{ max-width: 100% }} figure {{ margin: 2rem 0 }} dt {{ font-weight: 600 }} dd {{ margin: 0 0 .4rem 0 }}
+td {{ text-align: right; white-space: nowrap }} td:first-child {{ text-align: left }} th {{ background: #f4f4f4 }}
+.figures {{ display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 30rem), 1fr)); gap: 1rem 2rem }}
+figure {{ margin: 1rem 0 }} img {{ width: 100%; max-width: 36rem }} figcaption {{ font-size: 13px }}
+dt {{ font-weight: 600 }} dd {{ margin: 0 0 .4rem 0 }}
 </style></head><body>
 <h1>{html.escape(_title(run))}</h1>
 <p>{html.escape(run["title"])}. {html.escape(_caption(run, sorted(set(table["seeds"]))))}</p>
-<div style="overflow-x:auto">{shown.to_html(index=False, border=0, na_rep="")}</div>
+{_html_table(shown)}
+<h2>Beyond the paper</h2>
+<p>Does uncertainty lie where the errors are? Over whole scans, means of test cases. AUROC: how often a wrong voxel is
+more uncertain than a right one; the distant background makes it high for every network. Overlap: Dice between the
+errors and as many of the most uncertain voxels; by chance it is the error rate. Risk-coverage: mean error rate over all
+shares of voxels that one might keep, lower is better; it grows with the error rate, its excess above the ideal order
+does not.</p>
+{_html_table(further)}
 <h2>Case by case against {html.escape(run["reference"])}</h2>
 <p>Mean difference over the test cases (each the mean of its seeds) and its 95 % bootstrap interval over cases.</p>
-{comparison}
+{_html_table(measures.build_comparison(folder))}
+<h2>Do the losses differ at all?</h2>
+<p>{html.escape(run["tests_note"])} Effect: eta squared (ANOVA) or Kendall's W (Friedman), from 0 to 1; n: values in all
+(ANOVA) or cases (Friedman).</p>
+{_html_table(measures.build_tests(folder))}
+<h2>Figures</h2>
+<div class="figures">
 {pictures}
+</div>
 <h2>Where the numbers came from</h2>
 <dl>{listed}</dl>
 <p>For research. Not a medical device.</p>
 </body></html>
 """
+
+
+def _html_table(frame):
+    if frame.empty:
+        return "<p>Too few cells or cases.</p>"
+    text = frame.to_html(index=False, border=0, na_rep="", float_format=lambda value: f"{value:.4g}")
+    return f'<div class="table">{text}</div>'
 
 
 if __name__ == "__main__":

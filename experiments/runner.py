@@ -1,52 +1,79 @@
-"""Train, sample and score the cells of a table. A cell, a row and a seed, is a function of configuration and data."""
+"""Run the cells of a table. A cell, a row and a seed, is a function of its configuration and the data."""
 
 import argparse
+import contextlib
 import dataclasses
+import hashlib
+import importlib
 import importlib.util
+import inspect
 import json
+import re
 import shutil
 import time
 from pathlib import Path
 
 import keras
 import numpy as np
-from keras.callbacks import EarlyStopping
 from rich.console import Console
 from rich.progress import track
 
-from data_prep.decathlon import BadDataset
+from data_prep.archive import BadDataset
+from data_prep.extract import HostileArchive
 from data_prep.prepared import write_text
-from experiments import datasets, record
-from experiments.slices import FollowEpoch, Slices
-from experiments.table import PROFILES, apply_profile, departures, scale_epochs
-from keras_uq import metrics
-from keras_uq.callbacks import KeepBest, Resume, StepDecay
+from experiments import datasets, figures, record
+from experiments.scoring import score
+from experiments.table import PROFILES, Changes, Row, apply_profile, departures
+from experiments.training import MODES, Diverged, build, model_config, train, weights_file
 from keras_uq.inference import MCDropout, save_model
 from keras_uq.preprocessing import Preprocessing
 
 CONSOLE = Console()
-MODES = {"val_dice": "max", "val_loss": "min"}
+# Settings that decide a training. The others act before it (the data's fingerprint tells) or after it.
+TRAINING = (
+    "batch",
+    "epochs",
+    "steps",
+    "learning_rate",
+    "decay_factor",
+    "decay_every",
+    "patience",
+    "monitor",
+    "volumes",
+)
 
 
 def main(table, arguments=None):
-    """Command line of a table: run its missing cells, then write the table. Returns the exit status."""
+    """Command line of a table: run its missing cells, then write the table.
+
+    Returns:
+        The exit status: 0; 1 if a training diverged and its cell has no result; 2 for data or arguments that will not
+        do, with an explanation.
+    """
     options = _parser(table).parse_args(arguments)
     try:
-        run(table, options)
-    except (BadDataset, ValueError) as error:
-        CONSOLE.print(f"[red]{error}[/red]", highlight=False)
+        _, diverged = run(table, options)
+    except (BadDataset, HostileArchive, ValueError) as error:
+        CONSOLE.print(f"[red]{error}[/red]", highlight=False, soft_wrap=True)
         return 2
-    return 0
+    for reason in diverged:
+        CONSOLE.print(f"[red]{reason}[/red]", highlight=False)
+    return 1 if diverged else 0
 
 
 def run(table, options):
-    """Run the cells that `options` ask for and that have no record yet. Returns the run's folder."""
+    """Run the cells that `options` ask for and that have no record yet.
+
+    Returns:
+        The run's folder, and the reasons of cells whose training diverged.
+    """
     if options.tensorboard and importlib.util.find_spec("tensorboard") is None:
         raise ValueError("--tensorboard needs TensorBoard, which is not installed: pip install tensorboard.")
     profile = PROFILES[options.profile]
-    settings = apply_profile(table.settings, profile)
-    if options.epochs:
-        settings = scale_epochs(settings, options.epochs)
+    changes = Changes(options.epochs, options.filters, options.foreground, options.split)
+    table, settings = changes.apply(table, apply_profile(table.settings, profile))
+    if options.loss:
+        table = dataclasses.replace(table, rows=(*table.rows, *map(own_row, options.loss)))
     data, dataset, modality = datasets.prepared(
         table,
         settings,
@@ -56,13 +83,14 @@ def run(table, options):
         options.skip_bad,
         track=lambda cases: track(cases, "preparing", console=CONSOLE),
     )
-    folder = run_folder(table, options.profile, dataset, options.results)
+    folder = run_folder(table, options.profile, dataset, options.results, changes.name)
     folder.mkdir(parents=True, exist_ok=True)
     about = {
         "paper": table.paper,
         "table": table.name,
         "title": table.title,
         "profile": options.profile,
+        "changes": changes.name.strip("-"),
         "dataset": dataset,
         "modality": modality,
         "data": f"sha256:{data.fingerprint}",
@@ -70,167 +98,170 @@ def run(table, options):
         "departures": departures(table, settings, dataset, modality, data.description["origin"]),
         "spread": table.spread,
         "reference": table.reference,
-        "rows": [row.name for row in table.rows],
+        "tests_note": table.tests_note,
+        "rows": _rows_of_run(table, folder),
     }
     write_text(folder / "run.json", json.dumps(about, indent=2) + "\n")
+    shutil.copyfile(datasets.example(data), folder / "example.npz")
     seeds = range(options.seeds or profile.seeds) if options.seed is None else [options.seed]
     rows = table.rows if options.row is None else [table.row(options.row)]
     cells = [(row, seed) for seed in seeds for row in _with_inputs(table, rows)]
+    diverged = []
     for number, (row, seed) in enumerate(cells, start=1):
         CONSOLE.rule(f"{number} of {len(cells)}: {row.name}, seed {seed}")
-        run_cell(table, row, seed, settings, data, folder, options.tensorboard)
+        try:
+            run_cell(table, row, seed, settings, data, folder, options.tensorboard)
+        except Diverged as reason:
+            diverged.append(str(reason))
     if not options.no_report:
         from experiments.report import terminal_table, write_report
 
+        figures.choose_panels(folder)
         write_report(folder)
         CONSOLE.print(terminal_table(folder))
         CONSOLE.print(f"Report: {folder / 'report.html'}", soft_wrap=True)
-    return folder
+    return folder, diverged
 
 
 def run_cell(table, row, seed, settings, data, folder, tensorboard=None):
-    """Run one cell unless its record is there. Returns its folder."""
+    """Run one cell unless it, or one with its configuration, has a record. Returns its folder."""
     cell = cell_folder(folder, row.name, seed)
+    results = folder.parent.parent
     inputs = [cell_folder(folder, name, seed) for name in row.inputs]
-    config = {
-        "row": row.name,
-        "seed": seed,
-        **dataclasses.asdict(settings),
-        "loss": None if row.loss is None else keras.saving.serialize_keras_object(row.loss),
-        "model": _model_config(table, settings),
-        "foreground": sorted(table.foreground),
-        "data": f"sha256:{data.fingerprint}",
-        "inputs": [json.loads((path / "provenance.json").read_text())["config_sha256"] for path in inputs],
-    }
-    config = json.loads(json.dumps(config))
+    config = cell_config(table, row, seed, settings, data, inputs)
     if record.is_finished(cell, config):
         CONSOLE.print(f"recorded in {cell.name}")
         return cell
+    if (twin := record.find_cell(results, config)) is not None:
+        record.share(twin, cell, row.name)
+        CONSOLE.print(f"the same as {record.name_of(twin)}")
+        return cell
     training = cell / "training"
     started = training / "config.json"
-    if cell.exists() and not (started.exists() and json.loads(started.read_text()) == config):
-        shutil.rmtree(cell)  # Of another configuration.
+    if not (started.exists() and json.loads(started.read_text()) == config):
+        shutil.rmtree(training, ignore_errors=True)  # Of another configuration.
+        (cell / "provenance.json").unlink(missing_ok=True)
     training.mkdir(parents=True, exist_ok=True)
     write_text(started, json.dumps(config))
-    begin = time.monotonic()
-    preprocessing = Preprocessing(**data.description["preprocessing"])
-    tables, model = {}, None
+    model = None
     if row.loss is not None:
-        tables["history.csv"] = train(table, row, seed, settings, data, training, tensorboard)
+        _train_or_share(table, row, seed, settings, data, config["training"], training, results, tensorboard)
         model = build(table, settings, data)
-        model.load_weights(training / f"best_{settings.keep}.weights.h5")
-        save_model(model, cell / "model.keras", preprocessing)
+        model.load_weights(training / weights_file(settings.keep))
+        save_model(model, cell / "model.keras", Preprocessing(**data.description["preprocessing"]))
+    begin = time.monotonic()
     predictor = (row.predictor or _default_predictor(settings))(model, seed, inputs)
-    tables["cases.csv"] = score(predictor, data, cell / "panel.npz")
-    record.write(cell, config, tables, time.monotonic() - begin, data)
-    for keep in MODES:
-        best = training / f"best_{keep}.weights.h5"
-        if best.exists():
-            best.replace(cell / best.name)
+    lines, slices, panels = score(
+        predictor, data, settings.volumes, track=lambda cases: track(cases, "sampling", console=CONSOLE)
+    )
+    np.savez_compressed(cell / "panels.npz", **panels)
+    # The record of the training goes first and comes last: it never stands beside weights of another one.
+    names = (*map(weights_file, MODES), "history.csv", "training.json")
+    for name in reversed(names):
+        (cell / name).unlink(missing_ok=True)
+    for name in names:
+        if (training / name).exists():
+            shutil.copyfile(training / name, cell / name)
+    record.write(cell, config, {"cases.csv": lines, "slices.csv": slices}, time.monotonic() - begin, data)
     shutil.rmtree(training)
     return cell
 
 
-def build(table, settings, data):
-    """The table's network for the data's channels, uncompiled."""
-    channels = data.image(data.split["train"][0]).shape[-1]
-    return table.model((None, None, channels), filters=settings.filters, norm_momentum=settings.norm_momentum)
+def cell_config(table, row, seed, settings, data, inputs=()):
+    """Everything that decides a cell, as JSON types."""
+    training = row.loss and {
+        "seed": seed,
+        "loss": keras.saving.serialize_keras_object(row.loss),
+        "model": model_config(table, settings, data),
+        "data": f"sha256:{data.fingerprint}",
+        **{name: getattr(settings, name) for name in TRAINING},
+        **_own_code(row.loss),
+    }
+    predictor = row.predictor and f"{row.predictor.__module__}.{row.predictor.__qualname__}"
+    config = {
+        "row": row.name,
+        "seed": seed,
+        "training": training,
+        "keep": settings.keep,
+        "predictor": predictor or "MCDropout",
+        "samples": settings.samples,
+        "data": f"sha256:{data.fingerprint}",
+        "inputs": [json.loads((path / "provenance.json").read_text())["config_sha256"] for path in inputs],
+    }
+    return json.loads(json.dumps(config))
 
 
-def train(table, row, seed, settings, data, folder, tensorboard=None):
-    """Train one network; take up an interrupted training. Returns its history, one dictionary an epoch."""
-    keras.utils.clear_session()
-    keras.utils.set_random_seed(seed)
-    model = build(table, settings, data)
-    model.compile(
-        optimizer=keras.optimizers.Adam(settings.learning_rate), loss=row.loss, metrics=[metrics.DiceMetric()]
-    )
-    slices = Slices(data, data.split["train"], settings.batch, seed, settings.steps)
-    validation = Slices(data, data.split["validation"], settings.batch)
-    callbacks = [
-        FollowEpoch(slices),
-        StepDecay(settings.decay_factor, settings.decay_every, initial=settings.learning_rate),
-        EarlyStopping(settings.keep, patience=settings.patience, mode=MODES[settings.keep]),
-        *[KeepBest(folder / f"best_{keep}.weights.h5", keep, mode) for keep, mode in MODES.items()],
-    ]
-    if tensorboard:
-        callbacks.append(keras.callbacks.TensorBoard(Path(tensorboard) / f"{_slug(row.name)}-seed{seed}"))
-    resume = Resume(folder / "resume", callbacks)
-    model.fit(
-        slices,
-        validation_data=validation,
-        epochs=settings.epochs,
-        shuffle=False,
-        callbacks=[*callbacks, resume],
-        verbose=1 if CONSOLE.is_terminal else 2,
-    )
-    if not (folder / f"best_{settings.keep}.weights.h5").exists():
-        raise RuntimeError(f"{row.name}, seed {seed}: {settings.keep} was never finite, so there is no best epoch.")
-    return resume.history
+def own_row(name):
+    """A row for a loss of the user's own.
 
+    Args:
+        name: `module:Class`, importable from the working folder; or `module:object` for a loss with arguments.
 
-def score(predictor, data, panel):
-    """One line of measures for each test case; a picture of the first goes to `panel`."""
-    lines = []
-    for number, case in enumerate(track(data.split["test"], "sampling", console=CONSOLE)):
-        image, mask = np.asarray(data.image(case)), data.mask(case)[..., 0] > 0
-        maps = predictor.predict(image, batch_size=8, case=number)
-        probability = maps.mean[..., -1]
-        predicted = maps.mask > 0
-        overlap, predicted_sum, labelled_sum = metrics.soft_counts(mask, probability)
-        lines.append(
-            {
-                "case": case,
-                "dice": metrics.dice(mask, predicted),
-                "jaccard": metrics.jaccard(mask, predicted),
-                "sensitivity": metrics.sensitivity(mask, predicted),
-                "specificity": metrics.specificity(mask, predicted),
-                "precision": metrics.precision(mask, predicted),
-                "soft_overlap": overlap,
-                "soft_predicted": predicted_sum,
-                "soft_labelled": labelled_sum,
-                **_statistics("uncertainty", maps.entropy),
-                **_statistics("prediction", probability),
-                **_statistics("mutual_information", maps.mutual_information),
-            }
+    Raises:
+        ValueError: If there is no such loss, or it is none of `keras.losses.Loss`.
+    """
+    module, _, attribute = name.partition(":")
+    try:
+        loss = getattr(importlib.import_module(module), attribute)
+        loss = loss() if inspect.isclass(loss) else loss
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"--loss {name} cannot be used ({error}). Expected module:Class, such as my_losses:MyLoss for a class "
+            "without required arguments in my_losses.py of this folder, or module:object for a loss that is made there."
+        ) from error
+    if not isinstance(loss, keras.losses.Loss):
+        raise ValueError(
+            f"--loss {name} is a {type(loss).__name__}. Expected a keras.losses.Loss: Keras reshapes what it gives to "
+            "plain functions, which then measure something else."
         )
-        if number == 0:
-            _save_panel(panel, case, image, mask, probability, maps.entropy)
-    return lines
+    return Row(attribute, loss)
 
 
-def _statistics(name, volume):
-    statistics = metrics.map_statistics(volume)
-    return {f"{name}_{field}": value for field, value in statistics._asdict().items()}
+def run_folder(table, profile, dataset, results="results/runs", changes=""):
+    """Where the runs of a table under a profile on a dataset are recorded."""
+    name = f"{profile}-{dataset.replace('/', '_').replace(' ', '_')}{changes}"
+    return Path(results) / f"{table.paper}_{table.name}" / name
 
 
-def _save_panel(path, case, image, mask, probability, entropy):
-    """The slice with most foreground of a case, small enough to be kept with the record."""
-    at = int(np.argmax(mask.sum(axis=(1, 2))))
-    temporary = path.with_name(".panel.npz")
-    np.savez_compressed(
-        temporary,
-        case=np.array(case),
-        slice=np.array(at),
-        image=image[at, :, :, 0].astype("float16"),
-        mask=mask[at],
-        probability=probability[at].astype("float16"),
-        entropy=entropy[at].astype("float16"),
-    )
-    temporary.replace(path)
+def cell_folder(folder, row, seed):
+    """Where a cell is recorded."""
+    slug = "".join(letter if letter.isalnum() else "-" for letter in row.lower()).strip("-")
+    return folder / f"{slug}-seed{seed}"
+
+
+def _train_or_share(table, row, seed, settings, data, config, folder, results, tensorboard):
+    """Leave weights, history and record of the training in `folder`."""
+    if record.is_trained(folder, config):
+        return
+    if (twin := record.find_training(results, config, weights_file(settings.keep))) is not None:
+        CONSOLE.print(f"trained for {record.name_of(twin)}")
+        for name in (*map(weights_file, MODES), "history.csv", "training.json"):
+            with contextlib.suppress(FileNotFoundError):
+                shutil.copyfile(twin / name, folder / name)
+        return
+    begin = time.monotonic()
+    history = train(table, row, seed, settings, data, folder, 1 if CONSOLE.is_terminal else 2, tensorboard)
+    record.write_training(folder, config, history, time.monotonic() - begin)
 
 
 def _default_predictor(settings):
     return lambda model, seed, inputs: MCDropout(model, samples=settings.samples, seed=seed)
 
 
-def _model_config(table, settings):
-    model = getattr(table.model, "func", table.model)
-    changes = getattr(table.model, "keywords", {})
-    return {
-        "builder": f"keras_uq.models.{model.__name__}",
-        "arguments": {**changes, "filters": settings.filters, "norm_momentum": settings.norm_momentum},
-    }
+def _own_code(loss):
+    """Digest of the file of a loss that is not ours: its code may change while its configuration does not."""
+    module = type(loss).__module__
+    if module.partition(".")[0] in ("keras_uq", "keras"):
+        return {}
+    return {"loss_code": hashlib.sha256(Path(inspect.getsourcefile(type(loss))).read_bytes()).hexdigest()}
+
+
+def _rows_of_run(table, folder):
+    """Names of the table's rows, and of own rows of earlier runs in this folder."""
+    names = [row.name for row in table.rows]
+    with contextlib.suppress(FileNotFoundError):
+        names += [name for name in json.loads((folder / "run.json").read_text())["rows"] if name not in names]
+    return names
 
 
 def _with_inputs(table, rows):
@@ -250,19 +281,10 @@ def _with_inputs(table, rows):
     return ordered
 
 
-def run_folder(table, profile, dataset, results="results/runs"):
-    """Where the runs of a table under a profile on a dataset are recorded."""
-    name = f"{profile}-{dataset.replace('/', '_').replace(' ', '_')}"
-    return Path(results) / f"{table.paper}_{table.name}" / name
-
-
-def cell_folder(folder, row, seed):
-    """Where a cell is recorded."""
-    return folder / f"{_slug(row)}-seed{seed}"
-
-
-def _slug(name):
-    return "".join(letter if letter.isalnum() else "-" for letter in name.lower()).strip("-")
+def _label_values(text):
+    if not re.fullmatch(r"\d+(,\d+)*", text):
+        raise argparse.ArgumentTypeError(f"expected label values such as 2 or 1,2, not {text!r}")
+    return tuple(int(value) for value in text.split(","))
 
 
 def _parser(table):
@@ -273,7 +295,11 @@ def _parser(table):
     parser.add_argument("--row", help="only this row")
     parser.add_argument("--seed", type=int, help="only this seed")
     parser.add_argument("--seeds", type=int, help="this many seeds, from 0")
+    parser.add_argument("--loss", action="append", help="module:Class of a loss of your own, a row beside the others")
     parser.add_argument("--epochs", type=int, help="at most this many epochs; schedule and patience scale along")
+    parser.add_argument("--filters", type=int, help="filters of the first stage")
+    parser.add_argument("--foreground", type=_label_values, help="label values that make the foreground, such as 2")
+    parser.add_argument("--split", choices=("patients", "slices"), help="slices: leaks, to see what that does")
     parser.add_argument("--skip-bad", action="store_true", help="leave out cases that cannot be used")
     parser.add_argument("--tensorboard", help="folder for TensorBoard logs")
     parser.add_argument("--results", default="results/runs", help="folder for records (results/runs)")

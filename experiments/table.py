@@ -29,7 +29,8 @@ class Row:
 class Settings:
     """What a cell is trained and tested with, apart from its loss and seed. Every field is a JSON type.
 
-    `filters` are those of the first stage; `steps` are the batches of an epoch, `None` for all slices.
+    `filters` are those of the first stage; `steps` are the batches of an epoch, `None` for all slices; `monitor`
+    decides when training stops early, `keep` which epoch is tested; with `volumes`, the network takes whole volumes.
     """
 
     max_cases: int | None = None
@@ -43,8 +44,11 @@ class Settings:
     decay_factor: float = 0.1
     decay_every: int = 4
     patience: int = 10
+    monitor: str = "val_dice"
     keep: str = "val_dice"
     samples: int = 20
+    split: str = "patients"
+    volumes: bool = False
 
 
 @dataclass(frozen=True)
@@ -56,15 +60,17 @@ class Table:
         name: Such as `table2`.
         title: What the table shows.
         dataset: Path of the paper's dataset below the data folder.
-        synthetic: Organ of the synthetic CT that stands in for it.
-        foreground: Label values that make the one foreground class.
+        synthetic: Organ of the synthetic images that stand in for it.
+        foreground: Label values that make the one foreground class, `"all"` for every label above 0, or `None` to keep
+            the classes apart.
         ct: Preprocessing of CT; `mri`: of other scans. `size` is set by the settings.
         model: `(input_shape, filters, norm_momentum) -> keras.Model`, uncompiled.
         rows: In the order of the published table.
         settings: The printed protocol.
         reference: Row that the others are compared with, case by case.
-        spread: Which standard deviation the printed column is, `"slice"` or `"pixel"`.
+        spread: Which standard deviation the printed columns are, `"slice"` or `"pixel"`.
         departures: Where even the full protocol is not the paper's, and why.
+        tests_note: What to know about the tests of all rows together.
     """
 
     paper: str
@@ -72,7 +78,7 @@ class Table:
     title: str
     dataset: str
     synthetic: str
-    foreground: frozenset
+    foreground: Any
     ct: Preprocessing
     mri: Preprocessing
     model: Callable
@@ -81,6 +87,7 @@ class Table:
     reference: str
     spread: str = "slice"
     departures: tuple = ()
+    tests_note: str = ""
 
     def row(self, name):
         """The row of that name. Raises `ValueError` with the names there are."""
@@ -135,15 +142,66 @@ LABELS = {
     "decay_factor": "factor of the rate",
     "decay_every": "epochs between steps of the rate",
     "patience": "patience",
+    "monitor": "stops early by",
     "keep": "best epoch by",
     "samples": "samples",
+    "split": "split over",
+    "volumes": "whole volumes",
 }
+LEAK = (
+    "THE SPLIT LEAKS: slices of one patient lie in training, validation and test, so the scores are not of new patients"
+)
 
 
 def apply_profile(settings, profile):
     """The settings of a profile, with schedule and patience scaled to its epochs."""
     settings = dataclasses.replace(settings, **profile.changes)
     return scale_epochs(settings, profile.max_epochs) if profile.max_epochs else settings
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What a user changes of a table. Each change names the run's folder, so it never mixes with the plain table.
+
+    Args:
+        epochs: At most so many, schedule and patience scaled along.
+        filters: Of the first stage.
+        foreground: Label values, as `(2,)`.
+        split: `"patients"` or `"slices"`.
+    """
+
+    epochs: int | None = None
+    filters: int | None = None
+    foreground: tuple | None = None
+    split: str | None = None
+
+    @property
+    def name(self):
+        """Such as `-filters8`; empty without changes."""
+        said = {entry.name: getattr(self, entry.name) for entry in dataclasses.fields(self)}
+        return "".join(f"-{name}{_joined(value)}" for name, value in said.items() if value is not None)
+
+    def apply(self, table, settings):
+        """The table and its settings with the changes made."""
+        if self.epochs:
+            settings = scale_epochs(settings, self.epochs)
+        plain = {name: getattr(self, name) for name in ("filters", "split") if getattr(self, name) is not None}
+        settings = dataclasses.replace(settings, **plain)
+        if self.foreground is not None:
+            labels = ", ".join(map(str, self.foreground))
+            note = f"foreground: label {labels} alone, not {_labels(table.foreground)}"
+            table = dataclasses.replace(
+                table, foreground=frozenset(self.foreground), departures=(*table.departures, note)
+            )
+        return table, settings
+
+
+def _joined(value):
+    return "+".join(map(str, value)) if isinstance(value, tuple) else value
+
+
+def _labels(foreground):
+    return "every label" if foreground == "all" else f"labels {sorted(foreground)}" if foreground else "the classes"
 
 
 def scale_epochs(settings, epochs):
@@ -174,12 +232,14 @@ def departures(table, settings, dataset, modality, origin):
             said.append(f"{LABELS[entry.name]} {_said(value, entry.name)} for {_said(printed, entry.name)}")
     if origin.get("official_archive") is False:
         said.append(f"the archive is not the official one (md5 {origin['archive_md5']})")
-    if modality != "CT" and table.ct != table.mri:
+    if settings.split == "slices":
+        said.append(LEAK)
+    if modality != "CT" and table.ct != table.mri and dataset != table.dataset:
         said.append(f"{modality}: intensities clipped to percentiles {table.mri.percentiles}, no HU window")
     return [*said, *table.departures]
 
 
 def _said(value, name):
     if value is None:
-        return "as scanned" if name == "size" else "all"
+        return {"size": "as scanned"}.get(name, "all")
     return " x ".join(map(str, value)) if isinstance(value, (tuple, list)) else str(value)

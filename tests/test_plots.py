@@ -18,9 +18,10 @@ def render(figure):
 
 
 def test_learning_curves():
-    axes = render(plots.learning_curves({"a": [[0.1, 0.5], [0.3]], "b": [[0.2, 0.4]]}, "Dice", "title"))[0]
+    figure = plots.learning_curves({"a": [[0.1, 0.5], [0.3]], "b": [[0.2, 0.4]]}, "Dice", "title")
+    axes = render(figure)[0]
     assert axes.get_ylabel() == "Dice"
-    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["a", "b"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a", "b"]
     bold = next(line for line in axes.lines if line.get_label() == "a")
     np.testing.assert_allclose(bold.get_ydata(), [0.2, 0.5])
 
@@ -34,16 +35,59 @@ def test_case_scores_show_every_case_and_the_median():
     assert list(first.lines[2].get_xdata()) == [0.5]
 
 
+def test_violin_shows_every_row_on_decades():
+    rng = np.random.default_rng(0)
+    values = {"Dice Loss": 10 ** rng.uniform(-4, -1, 50), "BCE Loss": 10 ** rng.uniform(-3, -2, 50)}
+    axes = render(plots.violin(values, "entropy (nat)", "title"))[0]
+    assert axes.get_xlabel() == "entropy (nat)"
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["Dice", "BCE"]
+    assert [text.get_text() for text in axes.get_xticklabels()] == [f"$10^{{{power}}}$" for power in range(-4, 0)]
+    bodies = [body.get_paths()[0].vertices[:, 0] for body in axes.collections]
+    for body, of_row in zip(bodies, values.values(), strict=True):
+        np.testing.assert_allclose((body.min(), body.max()), np.log10((of_row.min(), of_row.max())))
+    render(plots.violin({"a": [0.2, 0.3, 0.25], "b": [0.21, 0.22, 0.2]}, "entropy (nat)"))
+    render(plots.violin({"a": [0.2, 0.3, 0.25], "collapsed": [0.1, 0.1, 0.1]}, "entropy (nat)"))
+    with pytest.raises(ValueError, match="positive values"):
+        plots.violin({"a": [0.0, 1.0]}, "x")
+
+
+def test_confidence_shows_mean_both_spreads_and_the_truth():
+    axes = render(plots.confidence({"Dice Loss": (0.03, 0.01, 0.2), "BCE Loss": (0.04, 0.02, 0.1)}, 0.035))[0]
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["Dice", "BCE"]
+    points = [line.get_xdata()[0] for line in axes.lines if line.get_marker() == "o"]
+    assert points == [0.03, 0.04]
+    widths = sorted(np.ptp(bar.get_segments()[0][:, 0]) for bar in axes.collections)
+    np.testing.assert_allclose(widths, [0.02, 0.04, 0.2, 0.4])
+    assert 0.035 in {line.get_xdata()[0] for line in axes.lines}
+
+
+def test_preparation_panel_names_units():
+    picture = np.random.default_rng(0).random((12, 10))
+    stages = {"original": 400 * picture - 100, "rescaled": picture, "filtered": picture}
+    for modality, unit in (("CT", "HU"), ("MRI", "scanner units")):
+        axes = render(plots.preparation_panel(stages, picture > 0.5, modality))
+        assert [panel.get_title() for panel in axes[:3]] == list(stages)
+        assert [bar.get_xlabel() for bar in axes[3:]] == [unit, "network input", "network input"]
+        np.testing.assert_allclose(axes[0].images[0].get_clim(), (stages["original"].min(), stages["original"].max()))
+        assert axes[1].images[0].get_clim() == (0, 1)
+
+
 def test_qualitative_panel():
     rng = np.random.default_rng(0)
-    maps = {name: rng.random((8, 9)) for name in ("image", "probability", "entropy")}
+    image = rng.random((8, 9))
+    maps = {"image": image, "entropy": 0.69 * image, "predicted": image > 0.4}
     panel = plots.qualitative_panel(
-        {"Dice Loss": {**maps, "mask": maps["image"] > 0.5}, "BCE Loss": {**maps, "mask": maps["image"] > 2}}
+        {"Dice Loss": {**maps, "mask": image > 0.5}, "BCE Loss": {**maps, "mask": image > 2}}, "best case"
     )
     axes = render(panel)
-    assert axes[0].get_ylabel() == "Dice"
-    assert "nat" in {axis.get_xlabel() for axis in axes}
-    np.testing.assert_array_equal(axes[1].images[0].get_array().shape, (8, 9))
+    assert [axis.get_title() for axis in axes[:4]] == ["image", "ground truth", "prediction", "uncertainty"]
+    assert [axes[0].get_ylabel(), axes[4].get_ylabel()] == ["Dice", "BCE"]
+    assert axes[8].get_xlabel() == "entropy (nat)"
+    np.testing.assert_allclose(axes[2].images[1].get_array()[..., 3], 0.45 * (image > 0.4), rtol=1e-6)
+    entropy = axes[3].images[1]
+    np.testing.assert_allclose(entropy.get_array(), 0.69 * image, rtol=1e-6)
+    assert (entropy.get_alpha()[image < 0.05] == 0).all()
+    assert (entropy.get_alpha()[image > 0.2] > 0.35).all()
 
 
 def test_a_missing_package_names_the_extra(monkeypatch):

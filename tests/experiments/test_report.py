@@ -2,57 +2,77 @@
 
 import json
 import math
+import shutil
 
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
-from experiments import report
+from experiments import figures, measures, report
 from keras_uq.metrics import MapStatistics, map_statistics
+
+ROWS = {"Dice Loss": [0, 1], "BCE Loss": [0], "Hybrid Loss": [0]}
 
 
 @pytest.fixture
 def run_folder(tmp_path):
-    """A run of two rows: two seeds and one."""
+    """A run of three rows, one with two seeds; case 2 is the best of all, case 1 the worst."""
     folder = tmp_path / "kethavath2025_table3" / "demo-synthetic_CT"
     rng = np.random.default_rng(0)
-    rows = {"Dice Loss": [0, 1], "BCE Loss": [0]}
-    for row, seeds in rows.items():
+    for number, (row, seeds) in enumerate(ROWS.items()):
         for seed in seeds:
             cell = folder / f"{row.split()[0].lower()}-seed{seed}"
             cell.mkdir(parents=True)
             (cell / "config.json").write_text(json.dumps({"row": row, "seed": seed}))
+            (cell / "training.json").write_text(json.dumps({"seconds": 2.0}))
             (cell / "provenance.json").write_text(
                 json.dumps({"seconds": 1.0, "commit": "abc", "hardware": {}, "packages": {}, "backend": "tensorflow"})
             )
-            lines = []
-            for case in range(3):
-                volume = rng.random((4, 5, 6))
+            lines, slices, panels = [], [], {}
+            for part, case in [("test", f"c{n}") for n in range(3)] + [("validation", f"v{n}") for n in range(3)]:
+                volume = rng.uniform(0.1, 0.6, (4, 16, 16)) * (1 + 0.1 * number)
                 statistics = map_statistics(volume)._asdict()
+                score = 0.5 + 0.1 * seed + {"c2": 0.2, "c1": -0.2}.get(case, 0)
                 lines.append(
                     {
-                        "case": case,
-                        **dict.fromkeys(("dice", "sensitivity", "precision"), 0.5 + 0.1 * seed),
+                        **{"set": part, "case": case, "error_rate": 0.02, "error_detection_auroc": 0.9},
+                        **dict.fromkeys(("dice", "sensitivity", "precision"), score),
                         **{"soft_overlap": 3.0, "soft_predicted": 4.0 + seed, "soft_labelled": 4.0},
-                        **{f"uncertainty_{name}": value for name, value in statistics.items()},
+                        **{"uncertainty_error_overlap": math.nan if case == "c0" else 0.4},
+                        **{"risk_coverage_area": 0.01, "risk_coverage_excess_area": 0.001},
+                        **{
+                            f"{name}_{key}": value
+                            for name in ("uncertainty", "prediction", "mutual_information")
+                            for key, value in statistics.items()
+                        },
                     }
                 )
+                means = volume.mean(axis=(1, 2))
+                slices += [
+                    {"set": part, "case": case, "slice": at, "labelled": 3, "uncertainty": mean, "prediction": mean}
+                    for at, mean in enumerate(means)
+                ]
+                if part == "test":
+                    for kind in ("image", "probability", "entropy"):
+                        panels[f"{case}|{kind}"] = volume[0]
+                    panels |= {f"{case}|mask": volume[0] > 0.4, f"{case}|predicted": volume[0] > 0.5}
+                    panels[f"{case}|slice"] = np.array(7)
             pd.DataFrame(lines).to_csv(cell / "cases.csv", index=False)
+            pd.DataFrame(slices).to_csv(cell / "slices.csv", index=False)
             pd.DataFrame({"epoch": [0, 1], "val_dice": [0.1, 0.4]}).to_csv(cell / "history.csv", index=False)
-            picture = rng.random((16, 16))
-            np.savez(
-                cell / "panel.npz",
-                **{"case": np.array("c"), "slice": np.array(2), "image": picture, "mask": picture > 0.5},
-                **{"probability": picture, "entropy": picture / 2},
-            )
+            np.savez(cell / "panels.npz", **panels)
+    picture = rng.random((16, 16))
+    stages = {"original": 300 * picture, "rescaled": picture, "filtered": picture}
+    np.savez(folder / "example.npz", case=np.array("c0"), slice=np.array(2), mask=picture > 0.5, **stages)
     (folder / "run.json").write_text(
         json.dumps(
             {
                 **{"paper": "kethavath2025", "table": "table3", "title": "T", "profile": "demo", "data": "sha256:0"},
-                **{"dataset": "synthetic CT", "modality": "CT", "cases": {"train": 5, "validation": 1, "test": 3}},
+                **{"dataset": "synthetic CT", "modality": "CT", "cases": {"train": 5, "validation": 3, "test": 3}},
                 **{"departures": ["data: synthetic CT, not msd/Task09_Spleen"], "spread": "slice"},
-                **{"reference": "Dice Loss"},
-                "rows": ["Log Cosh Loss", "Dice Loss", "BCE Loss"],
+                **{"reference": "Dice Loss", "changes": "", "tests_note": "A note about F."},
+                "rows": ["Log Cosh Loss", *ROWS, "MyLoss"],
             }
         )
     )
@@ -60,7 +80,7 @@ def run_folder(tmp_path):
 
 
 def test_values_are_pooled_and_intervals_are_over_seeds(run_folder):
-    _, table = report.build_table(run_folder)
+    _, table = measures.build_table(run_folder)
     line = table.set_index("row").loc["Dice Loss"]
     dice = [2 * 9 / (12 + 12), 2 * 9 / (15 + 12)]
     assert line["dice"] == pytest.approx(np.mean(dice))
@@ -68,6 +88,7 @@ def test_values_are_pooled_and_intervals_are_over_seeds(run_folder):
     assert line["dice_high"] - line["dice"] == pytest.approx(reach)
     assert line["uncertainty_std"] == line["uncertainty_std_slice"]
     assert line["dice_hard"] == pytest.approx(0.55)
+    assert line["uncertainty_error_overlap"] == pytest.approx(0.4)  # A case without errors is left out.
 
 
 def test_the_table_names_data_flags_and_missing_cells(run_folder):
@@ -82,8 +103,9 @@ def test_the_table_names_data_flags_and_missing_cells(run_folder):
 
 
 def test_rows_are_compared_with_the_reference_case_by_case(run_folder):
-    comparison = report.build_comparison(run_folder)
-    assert set(comparison["row"]) == {"BCE Loss"}
+    comparison = measures.build_comparison(run_folder)
+    assert set(comparison["row"]) == {"BCE Loss", "Hybrid Loss"}
+    comparison = comparison[comparison["row"] == "BCE Loss"]
     line = comparison.set_index("measure").loc["Dice at 0.5 of a case"]
     assert line["mean"] == pytest.approx(0.5 - 0.55)  # One seed at 0.5 against the mean of 0.5 and 0.6.
     assert line["low"] == line["high"] == pytest.approx(-0.05)
@@ -91,27 +113,78 @@ def test_rows_are_compared_with_the_reference_case_by_case(run_folder):
     assert soft == pytest.approx(6 / 8 - (6 / 8 + 6 / 9) / 2)
 
 
+def test_all_rows_together_are_tested_over_volumes_and_slices(run_folder):
+    tests = measures.build_tests(run_folder)
+    assert len(tests) == 2 * (2 * 2 + 1)  # Two sets; two measures by two tests over volumes, one over slices.
+    values = {}
+    for row, seeds in ROWS.items():
+        cells = [run_folder / f"{row.split()[0].lower()}-seed{seed}" for seed in seeds]
+        frames = [pd.read_csv(cell / "slices.csv").query("set == 'validation'") for cell in cells]
+        values[row] = sum(frame["uncertainty"].to_numpy() for frame in frames) / len(frames)
+    by_slice = stats.f_oneway(*values.values())
+    by_volume = stats.f_oneway(*(each.reshape(3, 4).mean(axis=1) for each in values.values()))
+    validation = tests[(tests["set"] == "validation") & (tests["measure"] == "mean uncertainty")]
+    found = validation.set_index(["test", "unit"])
+    assert found.loc[("ANOVA", "slice"), "statistic"] == pytest.approx(by_slice.statistic)
+    assert found.loc[("ANOVA", "volume"), "p"] == pytest.approx(by_volume.pvalue)
+    assert found.loc[("ANOVA", "slice"), "n"] == 3 * 12
+    friedman = stats.friedmanchisquare(*(each.reshape(3, 4).mean(axis=1) for each in values.values()))
+    assert found.loc[("Friedman", "volume"), "statistic"] == pytest.approx(friedman.statistic)
+    for cell in run_folder.glob("hybrid-*"):
+        (cell / "provenance.json").unlink()
+    assert measures.build_tests(run_folder).empty  # Two rows are no question for these tests.
+
+
+def test_the_best_and_the_worst_case_follow_the_rule(run_folder):
+    assert measures.chosen_cases(run_folder)[0] == {"best": "c2", "worst": "c1"}
+    figures.choose_panels(run_folder)
+    with np.load(run_folder / "panels.npz") as panels:
+        assert str(panels["best|case"]) == "c2"
+        with np.load(run_folder / "bce-seed0" / "panels.npz") as cell:
+            np.testing.assert_array_equal(panels["worst|BCE Loss|entropy"], cell["c1|entropy"])
+    before = (run_folder / "panels.npz").read_bytes()
+    (run_folder / "bce-seed0" / "panels.npz").unlink()  # A fresh clone: the cells' pictures are not committed.
+    figures.choose_panels(run_folder)
+    assert (run_folder / "panels.npz").read_bytes() == before
+
+
 def test_the_page_has_its_figures_and_provenance(run_folder):
+    figures.choose_panels(run_folder)
     report.write_report(run_folder)
     page = (run_folder / "report.html").read_text()
-    for name in ("learning_curves", "case_scores", "qualitative"):
+    names = ["preparation", "learning_curves", "case_scores", "violin", "confidence"]
+    for name in (*names, "qualitative_best", "qualitative_worst"):
         assert f'src="figures/{name}.png"' in page
         assert (run_folder / "figures" / f"{name}.png").stat().st_size > 5000
-    assert "abc" in page
-    assert "Not a medical device" in page
+    for words in ("abc", "Not a medical device", "A note about F.", "Friedman", "c2, the slice with most", "MyLoss"):
+        assert words in page
+    assert "<dd>12</dd>" in page  # Seconds: four cells of two for training and one for scoring.
 
 
-def test_the_readme_gets_the_tables_of_real_runs(run_folder, tmp_path, monkeypatch):
+def test_the_readme_gets_the_tables_of_real_runs_side_by_side(run_folder, tmp_path, monkeypatch):
+    published = report.measures.PUBLISHED.resolve()
+    monkeypatch.setattr(report.measures, "PUBLISHED", published)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "README.md").write_text(f"before\n{report.README_START}\nold\n{report.README_END}\nafter\n")
     run = json.loads((run_folder / "run.json").read_text())
     report.write_readme([run_folder])
-    assert "synthetic" not in (tmp_path / "README.md").read_text()  # Demo runs stay out.
-    (run_folder / "run.json").write_text(json.dumps({**run, "profile": "small"}))
-    (run_folder / "table.md").write_text("the table\n")
-    report.write_readme([run_folder])
+    assert (tmp_path / "README.md").read_text() == f"before\n{report.README_START}\n{report.README_END}\nafter\n"
+    (run_folder / "run.json").write_text(json.dumps({**run, "profile": "small", "dataset": "msd/X"}))
+    other = run_folder.parent / "other"
+    shutil.copytree(run_folder, other)
+    changed = {**run, "profile": "small", "dataset": "msd/X", "changes": "filters8", "table": "table7"}
+    (other / "run.json").write_text(json.dumps(changed))
+    report.write_readme([run_folder, other])
     text = (tmp_path / "README.md").read_text()
-    assert text == f"before\n{report.README_START}\nthe table\n{report.README_END}\nafter\n"
+    assert text.startswith("before\n")
+    assert text.endswith(f"{report.README_END}\nafter\n")
+    assert "old" not in text
+    line = next(line for line in text.splitlines() if line.startswith("| Dice |"))
+    soft = (2 * 9 / 24 + 2 * 9 / 27) / 2
+    assert line == f"| Dice | 0.8733 → {soft:.3f} / 0.550 | 0.8697 → {soft:.3f} / 0.550 |"
+    assert "| MyLoss | not run | not run |" in text
+    assert "table.md) filters8 (spleen)" in text
+    assert "| seeds | 2 | 2 |" in text
 
 
 def test_pooling_needs_every_field():

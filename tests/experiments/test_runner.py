@@ -10,14 +10,16 @@ import sys
 import time
 from pathlib import Path
 
+import keras
 import numpy as np
 import pandas as pd
 import pytest
 
 from experiments import record, runner
-from experiments.report import build_table, cells
-from experiments.slices import Slices
+from experiments.batches import Batches, SliceSplit
+from experiments.measures import build_table, cells
 from experiments.table import PROFILES, Row, Settings, apply_profile, departures, scale_epochs
+from keras_uq import losses
 from keras_uq.inference import load_model, read_preprocessing
 from tests.data_prep.conftest import make_task  # noqa: F401
 from tests.experiments.tiny import TABLE
@@ -45,7 +47,7 @@ def options(make_task, tmp_path, monkeypatch):  # noqa: F811
 
 
 def test_a_table_runs_and_recorded_cells_are_not_run_again(options, capsys):
-    folder = runner.run(TABLE, options("--seeds", "2", "--epochs", "1"))
+    folder, _ = runner.run(TABLE, options("--seeds", "2", "--epochs", "1"))
     table = pd.read_csv(folder / "table.csv")
     assert list(table["row"]) == [row.name for row in TABLE.rows]
     assert list(table["seeds"]) == [2] * 4
@@ -59,18 +61,20 @@ def test_a_table_runs_and_recorded_cells_are_not_run_again(options, capsys):
 
 
 def test_a_cell_leaves_a_whole_record(options):
-    folder = runner.run(TABLE, options("--row", "Dice Loss", "--no-report"))
+    folder, _ = runner.run(TABLE, options("--row", "Dice Loss", "--no-report"))
     cell = folder / "dice-loss-seed0"
     assert sorted(path.name for path in cell.iterdir()) == sorted(
         (
-            *("config.json", "provenance.json", "history.csv", "cases.csv", "panel.npz", "model.keras"),
-            *("best_val_dice.weights.h5", "best_val_loss.weights.h5"),
+            *("config.json", "provenance.json", "training.json", "history.csv", "cases.csv", "slices.csv"),
+            *("panels.npz", "model.keras", "best_val_dice.weights.h5", "best_val_loss.weights.h5"),
         )
     )
     config = json.loads((cell / "config.json").read_text())
-    assert (config["row"], config["seed"], config["epochs"]) == ("Dice Loss", 0, 4)
-    assert config["loss"]["config"]["over"] == "batch"
-    assert config["model"]["builder"] == "keras_uq.models.kethavath2025"
+    training = config["training"]
+    assert (config["row"], training["seed"], training["epochs"]) == ("Dice Loss", 0, 4)
+    assert training["loss"]["config"]["over"] == "batch"
+    assert training["model"]["builder"] == "keras_uq.models.kethavath2025"
+    assert json.loads((cell / "training.json").read_text())["training_sha256"] == record.digest(training)
     provenance = json.loads((cell / "provenance.json").read_text())
     assert provenance["config_sha256"] == record.digest(config)
     assert provenance["packages"]["keras"]
@@ -90,7 +94,7 @@ def test_measures_of_a_cell_are_those_of_its_maps(options, tmp_path):
     from experiments import datasets
     from keras_uq.inference import MCDropout
 
-    folder = runner.run(TABLE, options("--row", "Dice Loss", "--no-report"))
+    folder, _ = runner.run(TABLE, options("--row", "Dice Loss", "--no-report"))
     line = cells(folder).iloc[0]
     arguments = options()
     data, *_ = datasets.prepared(TABLE, TABLE.settings, PROFILES["paper"], arguments.data, arguments.dataset)
@@ -105,17 +109,158 @@ def test_measures_of_a_cell_are_those_of_its_maps(options, tmp_path):
     assert line["uncertainty_std_slice"] == pytest.approx(u.mean(axis=(1, 2)).std(), rel=1e-4)
 
 
-def test_overrides_are_in_the_record_and_make_another_cell(options):
-    folder = runner.run(TABLE, options("--row", "BCE Loss", "--epochs", "2", "--no-report"))
-    config = json.loads((folder / "bce-loss-seed0" / "config.json").read_text())
-    assert (config["epochs"], config["decay_every"]) == (2, 2)
-    assert any("epochs 2 for 4" in text for text in json.loads((folder / "run.json").read_text())["departures"])
-    runner.run(TABLE, options("--row", "BCE Loss", "--no-report"))
-    assert json.loads((folder / "bce-loss-seed0" / "config.json").read_text())["epochs"] == 4
+def test_changes_are_in_the_record_and_have_a_folder_of_their_own(options):
+    arguments = ("--row", "BCE Loss", "--epochs", "1", "--filters", "3", "--foreground", "1", "--split", "slices")
+    folder, _ = runner.run(TABLE, options(*arguments))
+    assert folder.name == "paper-mine-epochs1-filters3-foreground1-splitslices"
+    training = json.loads((folder / "bce-loss-seed0" / "config.json").read_text())["training"]
+    assert (training["epochs"], training["decay_every"]) == (1, 1)
+    assert training["model"]["arguments"]["filters"] == 3
+    said = "; ".join(json.loads((folder / "run.json").read_text())["departures"])
+    for words in ("epochs 1 for 4", "filters of the first stage 3 for 2", "label 1 alone", "THE SPLIT LEAKS"):
+        assert words in said
+    assert "epochs1-filters3" in (folder / "table.md").read_text().splitlines()[0]
+
+
+def test_cells_of_one_configuration_are_trained_once(options, monkeypatch):
+    first, _ = runner.run(TABLE, options("--row", "Dice Loss", "--epochs", "1", "--no-report"))
+
+    def refuse(*_):
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr(runner, "train", refuse)
+    same = dataclasses.replace(
+        TABLE, name="table7", rows=(Row("Focal Tversky", TABLE.row("Dice Loss").loss), *TABLE.rows[:1])
+    )
+    second, _ = runner.run(same, options("--row", "Focal Tversky", "--epochs", "1", "--no-report"))
+    cells_ = first / "dice-loss-seed0", second / "focal-tversky-seed0"
+    for name in ("cases.csv", "slices.csv", "history.csv", "training.json"):
+        assert (cells_[0] / name).read_bytes() == (cells_[1] / name).read_bytes()
+    assert json.loads((cells_[1] / "config.json").read_text())["row"] == "Focal Tversky"
+    assert json.loads((cells_[1] / "provenance.json").read_text())["shared_with"] == record.name_of(cells_[0])
+    # Another epoch of the same training, and other samples: scored anew, not trained.
+    for name, change in (("table5", {"keep": "val_loss"}), ("table7", {"samples": 2})):
+        changed = dataclasses.replace(same, name=name, settings=dataclasses.replace(TABLE.settings, **change))
+        third, _ = runner.run(changed, options("--row", "Focal Tversky", "--epochs", "1", "--no-report"))
+        cell = third / "focal-tversky-seed0"
+        assert "shared_with" not in json.loads((cell / "provenance.json").read_text())
+        assert (cell / "training.json").read_bytes() == (cells_[0] / "training.json").read_bytes()
+        model = load_model(cell / "model.keras")
+        model.load_weights(cell / f"best_{changed.settings.keep}.weights.h5")
+    # Without weights there is nothing to share.
+    for path in first.parent.parent.rglob("*.weights.h5"):
+        path.unlink()
+    changed = dataclasses.replace(same, settings=dataclasses.replace(TABLE.settings, samples=4))
+    with pytest.raises(AssertionError, match="trained again"):
+        runner.run(changed, options("--row", "Focal Tversky", "--epochs", "1", "--no-report"))
+
+
+def test_a_loss_of_your_own_is_a_row_beside_the_others(options, tmp_path, monkeypatch):
+    own = tmp_path / "my_losses.py"
+    own.write_text(
+        "import keras\n\nclass Squared(keras.losses.Loss):\n    def call(self, y_true, y_pred):\n"
+        "        return keras.ops.mean((y_true - y_pred) ** 2, axis=(1, 2, 3))\n\n\n"
+        "def plain(y_true, y_pred):\n    return y_pred\n\n\nbroken = Squared(name='broken')\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    runner.run(TABLE, options("--row", "Dice Loss", "--epochs", "1", "--no-report"))
+    arguments = ("--loss", "my_losses:Squared", "--row", "Squared", "--epochs", "1")
+    folder, _ = runner.run(TABLE, options(*arguments))
+    table = pd.read_csv(folder / "table.csv").set_index("row")
+    assert list(table.index) == [*(row.name for row in TABLE.rows), "Squared"]
+    assert np.isfinite(table.loc[["Dice Loss", "Squared"], "dice"]).all()
+    assert np.isnan(table.loc["Squared", "dice_published"])
+    runner.run(TABLE, options("--row", "Dice Loss", "--epochs", "1", "--no-report"))
+    assert "Squared" in json.loads((folder / "run.json").read_text())["rows"]  # Its cell stays in the table.
+    digest = json.loads((folder / "squared-seed0" / "config.json").read_text())["training"]["loss_code"]
+    own.write_text(own.read_text() + "\n# Changed.\n")
+    runner.run(TABLE, options(*arguments, "--no-report"))
+    assert json.loads((folder / "squared-seed0" / "config.json").read_text())["training"]["loss_code"] != digest
+    for name, said in (
+        ("my_losses:plain", "function.*Expected a keras.losses.Loss"),
+        ("my_losses:Missing", "no attribute"),
+        ("no_such_module:Loss", "my_losses:MyLoss"),
+        ("my_losses", "module:Class"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            runner.run(TABLE, options("--loss", name))
+
+
+class NoNumber(keras.losses.Loss):
+    """Diverges in the first batch."""
+
+    def call(self, y_true, y_pred):
+        return keras.ops.mean(y_pred, axis=(1, 2, 3)) * float("nan")
+
+
+def test_a_diverged_training_is_named_and_the_others_go_on(options, capsys, monkeypatch):
+    rows = (Row("BCE Loss", NoNumber()), TABLE.row("Dice Loss"))
+    table = dataclasses.replace(TABLE, rows=rows)
+    monkeypatch.setattr(runner, "PROFILES", {**PROFILES, "paper": dataclasses.replace(PROFILES["paper"], seeds=1)})
+    arguments = vars(options("--epochs", "1"))
+    status = runner.main(
+        table,
+        [f"--{key.replace('_', '-')}={arguments[key]}" for key in ("profile", "data", "dataset", "epochs", "results")],
+    )
+    assert status == 1
+    assert "BCE Loss, seed 0: val_dice was never finite" in capsys.readouterr().out.replace("\n", " ")
+    (table_csv,) = Path(arguments["results"]).glob("*/*/table.csv")
+    seeds = pd.read_csv(table_csv).set_index("row")["seeds"]
+    assert seeds.to_dict() == {"BCE Loss": 0, "Dice Loss": 1}
+
+
+@pytest.mark.parametrize("volumes", [False, True], ids=["2D", "3D"])
+def test_several_classes_in_slices_and_volumes(options, make_task, volumes):  # noqa: F811
+    folder = make_task("two", cases=6, shape=(32, 32, 6), labels=("background", "organ", "tumour"))
+    settings = dataclasses.replace(TABLE.settings, size=None, epochs=1, steps=2, batch=2, volumes=volumes)
+    rows = (Row("Dice Loss", losses.Dice(include_background=False)),)
+    table = dataclasses.replace(TABLE, foreground=None, settings=settings, rows=rows)
+    run, _ = runner.run(table, options("--data", str(folder.parent), "--dataset", "two"))
+    cell = run / "dice-loss-seed0"
+    assert load_model(cell / "model.keras").output_shape == (None,) * (4 if volumes else 3) + (3,)
+    cases = pd.read_csv(cell / "cases.csv")
+    np.testing.assert_allclose(cases["dice"], cases[["dice_1", "dice_2"]].mean(axis=1))
+    assert set(cases["soft_labelled_1"] - 4 * 8 * 6) == {-2 * 2 * 2.0}
+    assert set(cases["soft_labelled_2"]) == {8.0}
+    soft = [
+        2 * cases[f"soft_overlap_{k}"] / (cases[f"soft_predicted_{k}"] + cases[f"soft_labelled_{k}"]) for k in (1, 2)
+    ]
+    assert 0 < np.mean(soft) < 1
+    table_csv = pd.read_csv(run / "table.csv").set_index("row").loc["Dice Loss"]
+    pooled = [
+        2 * part[f"soft_overlap_{k}"].sum() / (part[f"soft_predicted_{k}"].sum() + part[f"soft_labelled_{k}"].sum())
+        for part in [cases[cases["set"] == "test"]]
+        for k in (1, 2)
+    ]
+    assert table_csv["dice"] == pytest.approx(np.mean(pooled), rel=1e-5)
+    assert table_csv["dice_hard"] == pytest.approx(cases[cases["set"] == "test"]["dice"].mean(), rel=1e-5)
+    slices = pd.read_csv(cell / "slices.csv")
+    assert slices.groupby("case").size().unique().tolist() == [6]  # Without the padding of volumes.
+
+
+def test_a_split_over_slices_has_the_printed_counts_and_leaks():
+    class Fake:
+        fingerprint, description, classes = "f", {"preprocessing": {}}, 1
+        split = {"train": ["a", "b"], "validation": ["c"], "test": ["d"]}
+
+        def image(self, case):
+            return np.full((1186, 1, 1, 1), ord(case), "float32") + np.linspace(0, 0.5, 1186)[:, None, None, None]
+
+        mask = image
+
+    split = SliceSplit(Fake())
+    count = {part: sum(len(split.image(case)) for case in cases) for part, cases in split.split.items()}
+    assert (sum(count.values()), count["test"]) == (4744, 949)  # 3,795 of 4,744 for training, as printed.
+    assert set(split.split["test"]) == {f"{case}/test" for case in "abcd"}  # Everybody is everywhere.
+    seen = np.concatenate([np.asarray(split.image(case)).ravel() for cases in split.split.values() for case in cases])
+    assert len(np.unique(seen)) == 4744
+    assert split.image("a/test")[3] == np.asarray(split.image("a/test"))[3]
+    assert split.fingerprint != Fake.fingerprint
+    assert len(Batches(split, "train", batch=100)) == -(-count["train"] // 100)
 
 
 def test_a_row_of_other_cells_runs_them_first_and_follows_them(options):
-    folder = runner.run(TABLE, options("--row", "Hybrid Loss", "--seed", "1", "--epochs", "1", "--no-report"))
+    folder, _ = runner.run(TABLE, options("--row", "Hybrid Loss", "--seed", "1", "--epochs", "1", "--no-report"))
     assert {path.name for path in folder.iterdir()} >= {"bce-loss-seed1", "dice-loss-seed1", "hybrid-loss-seed1"}
     config = json.loads((folder / "hybrid-loss-seed1" / "config.json").read_text())
     inputs = [json.loads((folder / f"{n}-loss-seed1" / "provenance.json").read_text()) for n in ("dice", "bce")]
@@ -128,7 +273,7 @@ def test_a_row_of_other_cells_runs_them_first_and_follows_them(options):
 def test_unknown_rows_and_datasets_are_explained(options, capsys):
     with pytest.raises(ValueError, match="no row 'Lovasz'.*Dice Loss"):
         runner.run(TABLE, options("--row", "Lovasz"))
-    with pytest.raises(ValueError, match="Expected a folder in Decathlon layout"):
+    with pytest.raises(ValueError, match=r"no other\.tar or \.zip.*dataset\.json, imagesTr"):
         runner.run(TABLE, options("--dataset", "other"))
     with pytest.raises(ValueError, match=r"data_prep\.download Task09_Spleen"):
         runner.run(TABLE, options("--dataset", "msd/Task09_Spleen"))
@@ -150,8 +295,11 @@ def test_epochs_scale_schedule_and_patience():
     assert other == ["the archive is not the official one (md5 0a)"]
 
 
-def test_the_order_of_slices_is_a_function_of_seed_and_epoch():
+def test_the_order_of_batches_is_a_function_of_seed_and_epoch():
     class Fake:
+        split = {"train": [0, 1]}
+        classes = 1
+
         def image(self, case):
             return np.arange(6 * 4, dtype="float32").reshape(6, 2, 2, 1) + 100 * case
 
@@ -159,9 +307,9 @@ def test_the_order_of_slices_is_a_function_of_seed_and_epoch():
             return np.zeros((6, 2, 2, 1), "uint8")
 
     def seen(epoch, seed=0, steps=None):
-        slices = Slices(Fake(), [0, 1], batch=5, seed=seed, steps=steps)
-        slices.epoch = epoch
-        return np.concatenate([slices[number][0][:, 0, 0, 0] for number in range(len(slices))])
+        batches = Batches(Fake(), "train", batch=5, seed=seed, steps=steps)
+        batches.epoch = epoch
+        return np.concatenate([batches[number][0][:, 0, 0, 0] for number in range(len(batches))])
 
     assert len(seen(0)) == 12
     np.testing.assert_array_equal(seen(3), seen(3))
@@ -216,7 +364,7 @@ def test_killed_at_any_moment_a_cell_ends_like_an_uninterrupted_one(options, tmp
 
 
 def test_a_record_without_provenance_is_no_record(options):
-    folder = runner.run(TABLE, options("--row", "Dice Loss", "--epochs", "1", "--no-report"))
+    folder, _ = runner.run(TABLE, options("--row", "Dice Loss", "--epochs", "1", "--no-report"))
     (folder / "dice-loss-seed0" / "provenance.json").unlink()
     assert cells(folder).empty
     runner.run(TABLE, options("--row", "Dice Loss", "--epochs", "1", "--no-report"))

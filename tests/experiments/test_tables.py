@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from experiments import runner
 from experiments import table as table_module
-from experiments.report import PUBLISHED
+from experiments.measures import PUBLISHED, shown_measures
 
 ROOT = Path(__file__).parent.parent.parent
 TABLES = [
@@ -42,13 +43,52 @@ def test_every_cell_builds(table, profile):
         assert np.isfinite(model.test_on_batch(images, images)), row.name
 
 
-def test_protocol_is_the_printed_one(table):
+def of_kethavath(number):
+    return next(table for table in TABLES if (table.paper, table.name) == ("kethavath2025", f"table{number}"))
+
+
+@pytest.mark.parametrize("number", range(2, 8))
+def test_protocol_is_the_printed_one(number):
+    table = of_kethavath(number)
     settings = table.settings
-    printed = (settings.epochs, settings.learning_rate, settings.decay_factor, settings.decay_every, settings.samples)
-    assert printed == (20, 0.01, 0.1, 4, 20)
-    assert settings.keep == "val_dice"
-    assert table.ct.window == (300, 150)
-    assert table.ct.median == 3
+    published = pd.read_csv(ROOT / PUBLISHED / f"kethavath2025_table{number}.csv")
+    printed = published[["dataset", "epochs", "initial_lr", "checkpoint_rule"]].drop_duplicates()
+    assert len(printed) == 1
+    dataset, epochs, rate, rule = printed.iloc[0]
+    assert settings.epochs == (20 if np.isnan(epochs) else epochs)
+    assert settings.learning_rate == (0.01 if np.isnan(rate) else rate)
+    assert settings.keep == rule
+    assert settings.monitor == "val_dice"
+    assert dataset in table.dataset.lower()
+    assert (settings.decay_factor, settings.decay_every, settings.samples) == (0.1, 4, 20)
+    assert (table.ct.window, table.ct.median) == ((300, 150), 3)
+    # The size of the printed stds tells over what they were taken.
+    assert table.spread == ("pixel" if number in (4, 7) else "slice")
+    with_prediction = shown_measures({"paper": "kethavath2025", "table": table.name})
+    assert ("mean_prediction" in with_prediction) == (number >= 5)
+
+
+def test_table_7_is_table_3_at_another_epoch():
+    third, seventh = of_kethavath(3), of_kethavath(7)
+    assert dataclasses.replace(seventh.settings, keep="val_dice") == third.settings
+    assert [row.loss for row in seventh.rows] == [row.loss for row in third.rows]
+    assert (seventh.dataset, seventh.foreground, seventh.model) == (third.dataset, third.foreground, third.model)
+
+
+@pytest.mark.parametrize("number", range(2, 8))
+@pytest.mark.parametrize("data", [True, False], ids=["empty", "unset"])
+def test_absent_data_are_explained_without_a_traceback(number, data, tmp_path, capsys):
+    table = of_kethavath(number)
+    arguments = ["--profile", "paper", *(("--data", str(tmp_path)) if data else ())]
+    assert runner.main(table, arguments) == 2
+    said = capsys.readouterr().out
+    if number == 4:
+        places = ("atlas-challenge.u-bourgogne.fr", "institutional e-mail", "imagesTr/im0.nii.gz")
+    else:
+        task = table.dataset.rpartition("/")[2]
+        places = (f"python -m data_prep.download {task}", "CC BY-SA 4.0", "imagesTr/<case>.nii.gz", f"{task}.tar")
+    for words in (*places, f"There is no {tmp_path}" if data else "needs DATA"):
+        assert words in said
 
 
 def test_published_tables_are_as_printed():

@@ -1,0 +1,91 @@
+"""Train the network of one cell: a function of its configuration and the data, whenever it is killed and resumed."""
+
+import re
+from pathlib import Path
+
+import keras
+from keras.callbacks import EarlyStopping
+
+from experiments.batches import Batches, FollowEpoch
+from keras_uq import metrics
+from keras_uq.callbacks import KeepBest, Resume, StepDecay
+
+# Weights are kept of the best epoch by each, so another choice costs no training.
+MODES = {"val_dice": "max", "val_loss": "min"}
+
+
+class Diverged(RuntimeError):
+    """A training without one epoch whose value is finite: there is nothing to test."""
+
+
+def weights_file(keep):
+    """Name of the weights of the best epoch."""
+    return f"best_{keep}.weights.h5"
+
+
+def build(table, settings, data):
+    """The table's network for the data's channels and classes, uncompiled."""
+    channels = data.image(data.split["train"][0]).shape[-1]
+    shape = (None,) * (3 if settings.volumes else 2) + (channels,)
+    classes = {} if data.classes == 1 else {"classes": data.classes}
+    return table.model(shape, filters=settings.filters, norm_momentum=settings.norm_momentum, **classes)
+
+
+def model_config(table, settings, data):
+    """What `build` builds, as JSON types."""
+    model = getattr(table.model, "func", table.model)
+    changes = {**getattr(table.model, "keywords", {}), **({} if data.classes == 1 else {"classes": data.classes})}
+    return {
+        "builder": f"keras_uq.models.{model.__name__}",
+        "arguments": {**changes, "filters": settings.filters, "norm_momentum": settings.norm_momentum},
+    }
+
+
+def train(table, row, seed, settings, data, folder, verbose, tensorboard=None):
+    """Train one network; take up an interrupted training.
+
+    Args:
+        table: The `Table`.
+        row: Its `Row`.
+        seed: Of weights, order and dropout.
+        settings: The `Settings`.
+        data: `Prepared`.
+        folder: For weights and for what a resumed training needs.
+        verbose: As in `fit`.
+        tensorboard: Folder of logs, or `None`.
+
+    Returns:
+        Its history, one dictionary an epoch.
+
+    Raises:
+        Diverged: If no epoch had a finite value of `settings.keep`.
+    """
+    keras.utils.clear_session()
+    keras.utils.set_random_seed(seed)
+    model = build(table, settings, data)
+    model.compile(
+        optimizer=keras.optimizers.Adam(settings.learning_rate), loss=row.loss, metrics=[metrics.DiceMetric()]
+    )
+    batches = Batches(data, "train", settings.batch, seed, settings.steps, settings.volumes)
+    validation = Batches(data, "validation", settings.batch, volumes=settings.volumes)
+    callbacks = [
+        FollowEpoch(batches),
+        StepDecay(settings.decay_factor, settings.decay_every, initial=settings.learning_rate),
+        EarlyStopping(settings.monitor, patience=settings.patience, mode=MODES[settings.monitor]),
+        *[KeepBest(folder / weights_file(keep), keep, mode) for keep, mode in MODES.items()],
+    ]
+    if tensorboard:
+        name = re.sub(r"\W+", "-", row.name.lower())
+        callbacks.append(keras.callbacks.TensorBoard(Path(tensorboard) / f"{name}-seed{seed}"))
+    resume = Resume(folder / "resume", callbacks)
+    model.fit(
+        batches,
+        validation_data=validation,
+        epochs=settings.epochs,
+        shuffle=False,
+        callbacks=[*callbacks, resume],
+        verbose=verbose,
+    )
+    if not (folder / weights_file(settings.keep)).exists():
+        raise Diverged(f"{row.name}, seed {seed}: {settings.keep} was never finite, so there is no epoch to test.")
+    return resume.history
