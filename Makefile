@@ -8,7 +8,8 @@ PAPER ?= kethavath2025
 PROFILE ?= demo
 OPTIONS = --profile $(PROFILE) $(if $(DATA),--data "$(DATA)") $(if $(DATASET),--dataset "$(DATASET)") \
 	$(if $(SEEDS),--seeds $(SEEDS)) $(if $(ROW),--row "$(ROW)") $(if $(SEED),--seed $(SEED)) \
-	$(if $(EPOCHS),--epochs $(EPOCHS))
+	$(if $(EPOCHS),--epochs $(EPOCHS)) $(if $(FILTERS),--filters $(FILTERS)) $(if $(LOSS),--loss "$(LOSS)") \
+	$(if $(FOREGROUND),--foreground "$(FOREGROUND)") $(if $(SPLIT),--split $(SPLIT))
 
 .DEFAULT_GOAL := help
 .PHONY: help setup test test-jax lint benchmark tables parity-addons clean
@@ -28,8 +29,12 @@ $(VENV)/.jax: $(READY)
 	$(BIN)/pip install --quiet --editable ".[jax]"
 	touch $@
 
-reproduce-%: $(READY)  ## one published table: reproduce-table2, or reproduce-table4 PAPER=yeung2021
-	$(BIN)/python -m experiments.$(PAPER).$* $(OPTIONS)
+# A table that cannot be run does not keep the others from it, but the command fails.
+reproduce-%: $(READY)  ## one table, reproduce-table2 [PAPER=...], or all of a paper, reproduce-kethavath2025
+	@if [ -d experiments/$* ]; then status=0; \
+	for file in experiments/$*/table*.py; do \
+	echo "$$file"; $(BIN)/python -m experiments.$*.$$(basename $$file .py) $(OPTIONS) || status=$$?; done; exit $$status; \
+	else $(BIN)/python -m experiments.$(PAPER).$* $(OPTIONS); fi
 
 test: $(READY)  ## all tests; with KERAS_UQ_DATA=<archives> also those on real data
 	$(BIN)/python -m pytest -n auto --dist worksteal

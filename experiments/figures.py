@@ -84,7 +84,7 @@ def draw(folder, title):
                 slice_ = next(iter(rows.values()))["slice"]
                 case = panels[f"{which}|case"]
                 found[f"qualitative_{which}"] = (
-                    plots.qualitative_panel(rows, f"{which} case: {case}, slice {slice_}"),
+                    plots.qualitative_panel(rows, f"{title}\n{which} case: {case}, slice {slice_}"),
                     f"The {which} test case (Fig. {figure}): {case}, the slice with most foreground. Rule: {RULE}. "
                     "Entropy is laid over the image where it exceeds a tenth of its maximum, log 2.",
                 )

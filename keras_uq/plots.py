@@ -109,6 +109,8 @@ def violin(values, xlabel, title=None):
         legend=False,
         ax=axes,
     )
+    for body in axes.collections:
+        body.set_alpha(0.6)  # The quartiles show on dark colours too.
     low, high = axes.get_xlim()
     decades = np.arange(math.floor(low), math.ceil(high) + 1)
     decades = decades[(decades >= low) & (decades <= high)]
@@ -206,7 +208,7 @@ def qualitative_panel(rows, title=None):
             axes.imshow(_tint(filled, colour))
         for axes in line[1:]:
             if mask.any():
-                axes.contour(mask, [0.5], colors="white" if axes is line[3] else "#009E73", linewidths=0.6)
+                axes.contour(mask, [0.5], colors="white" if axes is line[3] else "#009E73", linewidths=0.5)
         share = np.clip(entropy / math.log(2), 0, 1)
         shown = line[3].imshow(
             entropy, cmap="magma", vmin=0, vmax=math.log(2), alpha=np.where(share > 0.1, 0.35 + 0.65 * share, 0)
@@ -224,7 +226,8 @@ def _figure(height, title=None):
     matplotlib = require("matplotlib.figure", extra="plots", purpose="Plotting")
     figure = matplotlib.Figure(figsize=(COLUMN, height), layout="constrained")
     if title:
-        figure.suptitle("\n".join(textwrap.wrap(title, 58)), fontsize=8)
+        lines = (line for part in title.splitlines() for line in textwrap.wrap(part, 58))
+        figure.suptitle("\n".join(lines), fontsize=8)
     return figure
 
 

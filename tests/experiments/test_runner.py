@@ -21,6 +21,7 @@ from experiments.measures import build_table, cells
 from experiments.table import PROFILES, Row, Settings, apply_profile, departures, scale_epochs
 from keras_uq import losses
 from keras_uq.inference import load_model, read_preprocessing
+from keras_uq.preprocessing import Preprocessing
 from tests.data_prep.conftest import make_task  # noqa: F401
 from tests.experiments.tiny import TABLE
 
@@ -236,6 +237,29 @@ def test_several_classes_in_slices_and_volumes(options, make_task, volumes):  # 
     assert table_csv["dice_hard"] == pytest.approx(cases[cases["set"] == "test"]["dice"].mean(), rel=1e-5)
     slices = pd.read_csv(cell / "slices.csv")
     assert slices.groupby("case").size().unique().tolist() == [6]  # Without the padding of volumes.
+
+
+@pytest.mark.data
+def test_the_two_parts_of_real_hippocampi_in_3d(real_data, tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_UQ_CACHE", str(tmp_path / "cache"))
+    settings = dataclasses.replace(
+        TABLE.settings, size=None, epochs=2, steps=6, batch=2, filters=4, max_cases=12, volumes=True, learning_rate=0.01
+    )
+    rows = (Row("Dice Loss", losses.Dice(include_background=False)),)
+    steps = Preprocessing(percentiles=(0.5, 99.5))
+    table = dataclasses.replace(TABLE, foreground=None, settings=settings, rows=rows, mri=steps)
+    arguments = ["--profile", "paper", "--data", str(real_data), "--dataset", "msd/Task04_Hippocampus", "--seeds", "1"]
+    run, diverged = runner.run(table, runner._parser(table).parse_args([*arguments, "--results", str(tmp_path)]))
+    assert not diverged
+    cell = run / "dice-loss-seed0"
+    cases = pd.read_csv(cell / "cases.csv")
+    assert (cases[["soft_labelled_1", "soft_labelled_2"]] > 500).all(axis=None)
+    assert (cases["uncertainty_slices"] > 20).all()
+    history = pd.read_csv(cell / "history.csv")
+    assert history["loss"].iloc[-1] < history["loss"].iloc[0]
+    model = load_model(cell / "model.keras")
+    assert model.input_shape == (None, None, None, None, 1)
+    assert model.output_shape[-1] == 3
 
 
 def test_a_split_over_slices_has_the_printed_counts_and_leaks():
