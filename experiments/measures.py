@@ -9,7 +9,7 @@ import pandas as pd
 
 from keras_uq import metrics, statistics
 
-PUBLISHED = Path("results/published")
+PUBLISHED = Path(__file__).parent.parent / "results" / "published"
 # Column of the published table -> our measure of one cell. A table shows those that its CSV has.
 MEASURES = {
     "dice": "soft Dice, pooled",

@@ -3,6 +3,11 @@
 import dataclasses
 import importlib
 import json
+import os
+import re
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import keras
@@ -13,6 +18,7 @@ import pytest
 from experiments import runner
 from experiments import table as table_module
 from experiments.measures import PUBLISHED, shown_measures
+from tests.data_prep.conftest import make_task  # noqa: F401
 
 ROOT = Path(__file__).parent.parent.parent
 TABLES = [
@@ -27,7 +33,7 @@ def table(request):
 
 
 def test_rows_are_those_of_the_published_table(table):
-    published = pd.read_csv(ROOT / PUBLISHED / f"{table.paper}_{table.name}.csv", dtype=str)
+    published = pd.read_csv(PUBLISHED / f"{table.paper}_{table.name}.csv", dtype=str)
     assert [row.name for row in table.rows] == list(published["loss"])
 
 
@@ -51,7 +57,7 @@ def of_kethavath(number):
 def test_protocol_is_the_printed_one(number):
     table = of_kethavath(number)
     settings = table.settings
-    published = pd.read_csv(ROOT / PUBLISHED / f"kethavath2025_table{number}.csv")
+    published = pd.read_csv(PUBLISHED / f"kethavath2025_table{number}.csv")
     printed = published[["dataset", "epochs", "initial_lr", "checkpoint_rule"]].drop_duplicates()
     assert len(printed) == 1
     dataset, epochs, rate, rule = printed.iloc[0]
@@ -92,12 +98,54 @@ def test_absent_data_are_explained_without_a_traceback(number, data, tmp_path, c
 
 
 def test_published_tables_are_as_printed():
-    assert len(list((ROOT / PUBLISHED).glob("*_table*.csv"))) == 20
-    flags = pd.read_csv(ROOT / PUBLISHED / "flags.csv").set_index("code")
-    for path in (ROOT / PUBLISHED).glob("*_table*.csv"):
+    assert len(list((PUBLISHED).glob("*_table*.csv"))) == 20
+    flags = pd.read_csv(PUBLISHED / "flags.csv").set_index("code")
+    for path in (PUBLISHED).glob("*_table*.csv"):
         published = pd.read_csv(path, dtype=str)
         for codes in published["flag"].dropna() if "flag" in published else []:
             assert set(codes.split(";")) <= set(flags.index), path
-    second = pd.read_csv(ROOT / PUBLISHED / "kethavath2025_table2.csv", dtype=str).set_index("loss")
+    second = pd.read_csv(PUBLISHED / "kethavath2025_table2.csv", dtype=str).set_index("loss")
     assert second.loc["Dice Loss", "dice"] == "0.6838"
     assert second.loc["Log Dice Loss", "uncertainty_std"] == "0.000690"
+
+
+@pytest.mark.slow
+def test_the_readmes_table_of_your_own(make_task, tmp_path):  # noqa: F811
+    """The commands as printed, on a folder of the user's, with a shorter protocol."""
+    text = (ROOT / "README.md").read_text()
+    block = next(block for block in re.findall(r"```\n(.*?)```", text, re.DOTALL) if "my_losses.py" in block)
+    heredoc, command = block.split("END\nmake ")
+    work = tmp_path / "work"
+    work.mkdir()
+    subprocess.run(["bash", "-c", heredoc + "END\n"], cwd=work, check=True)
+    target, *variables = command.split()
+    assert target == "reproduce-table2"
+    given = dict(variable.split("=") for variable in variables)
+    folder = make_task(given["DATASET"], cases=8, shape=(32, 32, 4), labels=("background", "organ"))
+    options = [f"--{name.lower()}={value}" for name, value in {**given, "DATA": folder.parent}.items()]
+    options += ["--row", "Squared", "--seeds", "1", "--epochs", "1"]
+    done = subprocess.run(
+        [sys.executable, "-m", "experiments.kethavath2025.table2", *options, "--results", str(tmp_path / "runs")],
+        cwd=work,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "KERAS_UQ_CACHE": str(tmp_path / "cache")},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    (table,) = (tmp_path / "runs").glob("kethavath2025_table2/small-my_folder-epochs1/table.csv")
+    line = pd.read_csv(table).set_index("row").loc["Squared"]
+    assert 0 < line["dice"] < 1
+    assert "Squared" in done.stdout
+
+
+def test_make_hands_every_variable_over():
+    command = ["make", "-n", "reproduce-table4", "PAPER=kethavath2025", "READY=", "PROFILE=small", "DATA=a b"]
+    command += ["DATASET=d", "SEEDS=2", "ROW=Dice Loss", "SEED=1", "EPOCHS=3", "FILTERS=8", "LOSS=m:L"]
+    command += ["FOREGROUND=1,2", "SPLIT=slices"]
+    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    line = next(line for line in said.splitlines() if "$" not in line and "experiments.kethavath2025.table4" in line)
+    arguments = shlex.split(line.rpartition("table4 ")[2].rpartition(";")[0])
+    options = runner._parser(of_kethavath(4)).parse_args(arguments)
+    assert (options.profile, options.data, options.dataset, options.row) == ("small", "a b", "d", "Dice Loss")
+    assert (options.seeds, options.seed, options.epochs, options.filters) == (2, 1, 3, 8)
+    assert (options.loss, options.foreground, options.split) == (["m:L"], (1, 2), "slices")
