@@ -37,15 +37,14 @@ def test_rows_are_those_of_the_published_table(table):
     assert [row.name for row in table.rows] == list(published["loss"])
 
 
-@pytest.mark.parametrize("profile", table_module.PROFILES)
-def test_every_cell_builds(table, profile):
-    settings = table_module.apply_profile(table.settings, table_module.PROFILES[profile])
-    json.dumps(dataclasses.asdict(settings))
-    model = table.model((None, None, 1), filters=2, norm_momentum=settings.norm_momentum)
+def test_every_cell_builds(table):
+    for profile in table_module.PROFILES.values():
+        json.dumps(dataclasses.asdict(table_module.apply_profile(table.settings, profile)))
+    model = table.model((None, None, 1), filters=2, norm_momentum=0.9)
     images = np.zeros((2, 32, 32, 1), "float32")
     for row in table.rows:
         keras.saving.serialize_keras_object(row.loss)
-        model.compile("adam", loss=row.loss)
+        model.compile("adam", loss=row.loss, run_eagerly=True)
         assert np.isfinite(model.test_on_batch(images, images)), row.name
 
 
