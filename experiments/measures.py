@@ -31,11 +31,15 @@ FURTHER = {
     "precision": "precision",
     "error_rate": "error rate",
     "risk_coverage_excess_area": "risk-coverage above the ideal",
+    "mutual_information": "mutual information (nat)",
+}
+# Both kinds of std that a printed column may be.
+SPREADS = {
     "uncertainty_std_slice": "uncertainty std over slices",
     "uncertainty_std_pixel": "uncertainty std over pixels",
-    "mean_prediction_std_slice": "prediction std over slices",
-    "mean_prediction_std_pixel": "prediction std over pixels",
-    "mutual_information": "mutual information (nat)",
+    "mean_prediction": "mean prediction",
+    "mean_prediction_std_slice": "its std over slices",
+    "mean_prediction_std_pixel": "its std over pixels",
 }
 # Columns of cases.csv, and the soft Dice, that are compared case by case.
 COMPARED = {
@@ -129,7 +133,7 @@ def build_table(folder):
                 line[f"{measure}_published"] = published[measure].get(row, "")
             interval = statistics.mean_interval(of_row[measure] if len(of_row) else [])
             line[measure], line[f"{measure}_low"], line[f"{measure}_high"] = interval
-        for measure in FURTHER:
+        for measure in FURTHER | {name: label for name, label in SPREADS.items() if name not in line}:
             line[measure] = of_row[measure].mean() if len(of_row) else math.nan
         flag = published["flag"].get(row)
         line["flag"] = flag if isinstance(flag, str) else ""

@@ -15,7 +15,7 @@ import pandas as pd
 
 from data_prep.prepared import write_text
 from experiments import figures, measures
-from experiments.measures import FURTHER, MEASURES, OURS, build_table, cells
+from experiments.measures import FURTHER, MEASURES, OURS, SPREADS, build_table, cells
 
 RUNS = Path("results/runs")
 README_START, README_END = "<!-- measured -->", "<!-- /measured -->"
@@ -180,13 +180,13 @@ def _caption(run, seeds):
     return " ".join(said)
 
 
-def _interval(line, measure):
+def _interval(line, measure, between=" "):
     low, high = line[f"{measure}_low"], line[f"{measure}_high"]
     if math.isnan(line[measure]):
         return "not run"
     if math.isnan(low):
         return _number(line[measure])
-    return f"{_number(line[measure])} [{_number(low)}, {_number(high)}]"
+    return f"{_number(line[measure])}{between}[{_number(low)}, {_number(high)}]"
 
 
 def _number(value):
@@ -200,13 +200,16 @@ def _page(folder, run, table, drawn):
     shown = table[["row", "seeds"]].rename(columns={"row": "loss"})
     for measure in measures.shown_measures(run):
         shown[f"{MEASURES[measure]}: published"] = table[f"{measure}_published"]
-        shown[f"{MEASURES[measure]}: here"] = [_interval(line, measure) for line in table.to_dict("records")]
+        shown[f"{MEASURES[measure]}: here"] = [_interval(line, measure, "\n") for line in table.to_dict("records")]
     shown["flags"] = table["flag"]
     further = table[["row"]].rename(columns={"row": "loss"})
     for measure, label in OURS.items():
-        further[label] = [_interval(line, measure) for line in table.to_dict("records")]
+        further[label] = [_interval(line, measure, "\n") for line in table.to_dict("records")]
     for measure, label in FURTHER.items():
         further[label] = [_number(value) for value in table[measure]]
+    spreads = table[["row"]].rename(columns={"row": "loss"})
+    for measure, label in SPREADS.items():
+        spreads[label] = [_number(value) for value in table[measure]]
     provenance = json.loads((measured["folder"].iloc[0] / "provenance.json").read_text())
     pictures = "\n".join(
         f'<figure><img src="figures/{name}.png" alt="{html.escape(caption)}"><figcaption>{html.escape(caption)}'
@@ -234,7 +237,7 @@ body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 76rem; margin: 2rem aut
   overflow-wrap: anywhere }}
 .table {{ overflow-x: auto; overflow-wrap: normal }}
 table {{ border-collapse: collapse; font-size: 13px }} th, td {{ border: 1px solid #ccc; padding: .3rem .5rem }}
-td {{ text-align: right; white-space: nowrap }} td:first-child {{ text-align: left }} th {{ background: #f4f4f4 }}
+td {{ text-align: right; white-space: pre }} td:first-child {{ text-align: left }} th {{ background: #f4f4f4 }}
 .figures {{ display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 30rem), 1fr)); gap: 1rem 2rem }}
 figure {{ margin: 1rem 0 }} img {{ width: 100%; max-width: 36rem }} figcaption {{ font-size: 13px }}
 dt {{ font-weight: 600 }} dd {{ margin: 0 0 .4rem 0 }}
@@ -249,6 +252,9 @@ errors and as many of the most uncertain voxels; by chance it is the error rate.
 shares of voxels that one might keep, lower is better; it grows with the error rate, its excess above the ideal order
 does not.</p>
 {_html_table(further)}
+<h2>Over slices and over pixels</h2>
+<p>The printed standard deviations are over one in some tables and over the other in others; here are both.</p>
+{_html_table(spreads)}
 <h2>Case by case against {html.escape(run["reference"])}</h2>
 <p>Mean difference over the test cases (each the mean of its seeds) and its 95 % bootstrap interval over cases.</p>
 {_html_table(measures.build_comparison(folder))}

@@ -137,6 +137,19 @@ def test_the_readmes_table_of_your_own(make_task, tmp_path):  # noqa: F811
     assert "Squared" in done.stdout
 
 
+def test_what_is_said_about_the_printed_f():
+    """F of balanced groups from their printed means and standard deviations is proportional to their size."""
+    published = pd.read_csv(PUBLISHED / "kethavath2025_table3.csv")
+    means, stds = published["uncertainty_mean"], published["uncertainty_std"]
+    f_of_one = means.var(ddof=1) / (stds**2).mean()
+    assert f_of_one == pytest.approx(12_500, rel=0.01)
+    texts = pd.read_csv(PUBLISHED / "text_values.csv", header=None, dtype=str)
+    (printed,) = texts[texts[2] == "anova_F"][4].astype(float)
+    assert printed == 2.14e8
+    assert printed / f_of_one == pytest.approx(17_000, rel=0.02)
+    assert all(words in of_kethavath(3).tests_note for words in ("F = 2.14e8", "12,500", "17,000"))
+
+
 def test_make_hands_every_variable_over():
     command = ["make", "-n", "reproduce-table4", "PAPER=kethavath2025", "READY=", "PROFILE=small", "DATA=a b"]
     command += ["DATASET=d", "SEEDS=2", "ROW=Dice Loss", "SEED=1", "EPOCHS=3", "FILTERS=8", "LOSS=m:L"]
