@@ -237,7 +237,8 @@ body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 76rem; margin: 2rem aut
   overflow-wrap: anywhere }}
 .table {{ overflow-x: auto; overflow-wrap: normal }}
 table {{ border-collapse: collapse; font-size: 13px }} th, td {{ border: 1px solid #ccc; padding: .3rem .5rem }}
-td {{ text-align: right; white-space: pre }} td:first-child {{ text-align: left }} th {{ background: #f4f4f4 }}
+td {{ text-align: right; white-space: pre }} td:first-child {{ text-align: left }}
+td:first-child, th:first-child {{ position: sticky; left: 0; background: #fff }} th, th:first-child {{ background: #f4f4f4 }}
 .figures {{ display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 30rem), 1fr)); gap: 1rem 2rem }}
 figure {{ margin: 1rem 0 }} img {{ width: 100%; max-width: 36rem }} figcaption {{ font-size: 13px }}
 dt {{ font-weight: 600 }} dd {{ margin: 0 0 .4rem 0 }}
@@ -257,7 +258,7 @@ does not.</p>
 {_html_table(spreads)}
 <h2>Case by case against {html.escape(run["reference"])}</h2>
 <p>Mean difference over the test cases (each the mean of its seeds) and its 95 % bootstrap interval over cases.</p>
-{_html_table(measures.build_comparison(folder))}
+{_html_table(_side_by_side(measures.build_comparison(folder)))}
 <h2>Do the losses differ at all?</h2>
 <p>{html.escape(run["tests_note"])} Effect: eta squared (ANOVA) or Kendall's W (Friedman), from 0 to 1; n: values in all
 (ANOVA) or cases (Friedman).</p>
@@ -271,6 +272,15 @@ does not.</p>
 <p>For research. Not a medical device.</p>
 </body></html>
 """
+
+
+def _side_by_side(comparison):
+    """One line a row, one column a measure."""
+    lines = {}
+    for line in comparison.to_dict("records"):
+        said = f"{line['mean']:+.4g}\n[{line['low']:.4g}, {line['high']:.4g}]"
+        lines.setdefault(line["row"], {"loss": line["row"]})[line["measure"]] = said
+    return pd.DataFrame(list(lines.values()))
 
 
 def _html_table(frame):
