@@ -47,15 +47,15 @@ def find_training(results, training, weights):
 
 def share(cell, folder, row):
     """Put the record of `cell`, of another table or row, into `folder`; it says where it was made."""
-    partial = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    shutil.copytree(cell, partial)
-    config = _read(partial / "config.json")
-    write_text(partial / "config.json", json.dumps({**config, "row": row}, indent=2) + "\n")
-    provenance = {"shared_with": name_of(cell), **_read(partial / "provenance.json")}
-    write_text(partial / "provenance.json", json.dumps(provenance, indent=2) + "\n")
+    last = ("training.json", "provenance.json")  # Whoever is killed before them leaves no record.
     shutil.rmtree(folder, ignore_errors=True)
-    partial.rename(folder)
+    shutil.copytree(cell, folder, ignore=shutil.ignore_patterns("training", *last))
+    config, training, provenance = (_read(Path(cell) / name) for name in ("config.json", *last))
+    write_text(folder / "config.json", json.dumps({**config, "row": row}, indent=2) + "\n")
+    if training:
+        write_text(folder / "training.json", json.dumps(training, indent=2) + "\n")
+    provenance = {"shared_with": name_of(cell), **provenance}
+    write_text(folder / "provenance.json", json.dumps(provenance, indent=2) + "\n")
 
 
 def name_of(cell):

@@ -238,7 +238,8 @@ body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 76rem; margin: 2rem aut
 .table {{ overflow-x: auto; overflow-wrap: normal }}
 table {{ border-collapse: collapse; font-size: 13px }} th, td {{ border: 1px solid #ccc; padding: .3rem .5rem }}
 td {{ text-align: right; white-space: pre }} td:first-child {{ text-align: left }}
-td:first-child, th:first-child {{ position: sticky; left: 0; background: #fff }} th, th:first-child {{ background: #f4f4f4 }}
+td:first-child, th:first-child {{ position: sticky; left: 0; background: #fff }}
+th, th:first-child {{ background: #f4f4f4 }}
 .figures {{ display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 30rem), 1fr)); gap: 1rem 2rem }}
 figure {{ margin: 1rem 0 }} img {{ width: 100%; max-width: 36rem }} figcaption {{ font-size: 13px }}
 dt {{ font-weight: 600 }} dd {{ margin: 0 0 .4rem 0 }}

@@ -113,7 +113,7 @@ def run(table, options):
             run_cell(table, row, seed, settings, data, folder, options.tensorboard)
         except Diverged as reason:
             diverged.append(str(reason))
-    if not options.no_report:
+    if not options.no_report and any(folder.glob("*/provenance.json")):
         from experiments.report import terminal_table, write_report
 
         figures.choose_panels(folder)
@@ -128,6 +128,9 @@ def run_cell(table, row, seed, settings, data, folder, tensorboard=None):
     cell = cell_folder(folder, row.name, seed)
     results = folder.parent.parent
     inputs = [cell_folder(folder, name, seed) for name in row.inputs]
+    for path in inputs:
+        if not (path / "provenance.json").exists():
+            raise Diverged(f"{row.name}, seed {seed}: its input {path.name} has no result.")
     config = cell_config(table, row, seed, settings, data, inputs)
     if record.is_finished(cell, config):
         CONSOLE.print(f"recorded in {cell.name}")

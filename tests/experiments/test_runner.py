@@ -195,7 +195,7 @@ class NoNumber(keras.losses.Loss):
 
 
 def test_a_diverged_training_is_named_and_the_others_go_on(options, capsys, monkeypatch):
-    rows = (Row("BCE Loss", NoNumber()), TABLE.row("Dice Loss"))
+    rows = (Row("BCE Loss", NoNumber()), TABLE.row("Dice Loss"), TABLE.row("Hybrid Loss"))
     table = dataclasses.replace(TABLE, rows=rows)
     monkeypatch.setattr(runner, "PROFILES", {**PROFILES, "paper": dataclasses.replace(PROFILES["paper"], seeds=1)})
     arguments = vars(options("--epochs", "1"))
@@ -204,10 +204,12 @@ def test_a_diverged_training_is_named_and_the_others_go_on(options, capsys, monk
         [f"--{key.replace('_', '-')}={arguments[key]}" for key in ("profile", "data", "dataset", "epochs", "results")],
     )
     assert status == 1
-    assert "BCE Loss, seed 0: val_dice was never finite" in capsys.readouterr().out.replace("\n", " ")
+    said = capsys.readouterr().out.replace("\n", " ")
+    assert "BCE Loss, seed 0: val_dice was never finite" in said
+    assert "Hybrid Loss, seed 0: its input bce-loss-seed0 has no result" in said
     (table_csv,) = Path(arguments["results"]).glob("*/*/table.csv")
     seeds = pd.read_csv(table_csv).set_index("row")["seeds"]
-    assert seeds.to_dict() == {"BCE Loss": 0, "Dice Loss": 1}
+    assert seeds.to_dict() == {"BCE Loss": 0, "Dice Loss": 1, "Hybrid Loss": 0}
 
 
 @pytest.mark.parametrize("volumes", [False, True], ids=["2D", "3D"])
