@@ -17,12 +17,20 @@ def make_task(tmp_path):
     leading zeros, and an image that is in no list.
     """
 
-    def make(name="Task09_Spleen", cases=12, shape=(20, 18, 6), change=None, labels=("background", "spleen")):
+    def make(
+        name="Task09_Spleen",
+        cases=12,
+        shape=(20, 18, 6),
+        change=None,
+        labels=("background", "spleen"),
+        pattern="spleen_{}",
+        numbers=None,
+    ):
         folder = tmp_path / name
         for part in ("imagesTr", "labelsTr", "imagesTs"):
             (folder / part).mkdir(parents=True)
         training = []
-        for number in range(1, cases + 1):
+        for number in numbers or range(1, cases + 1):
             rng = np.random.default_rng(number)
             label = np.zeros(shape, "uint8")
             label[4:12, 5:11, 1:5] = 1
@@ -32,7 +40,7 @@ def make_task(tmp_path):
             arrays = {"image": image, "label": label, "affine": np.diag([0.8, 0.8, 5.0, 1.0])}
             if change:
                 change(number, arrays)
-            file = f"spleen_{number}.nii.gz"
+            file = f"{pattern.format(number)}.nii.gz"
             affine = arrays["affine"]
             nibabel.save(nibabel.Nifti1Image(arrays["image"], affine), folder / "imagesTr" / file)
             label_image = nibabel.Nifti1Image(arrays["label"], arrays.get("label_affine", affine))

@@ -272,6 +272,42 @@ def test_split_is_by_patient_with_the_papers_shares():
         split_patients(names[:2], seed=0)
 
 
+def test_the_pancreas_as_released(make_task, tmp_path):
+    """Numbers with zeros in front and gaps between, padding far below air, a tumour in a hole of class 1."""
+
+    def change(number, arrays):
+        arrays["image"][:2] = -2048
+
+    numbers = (1, 4, 5, 12, 98, 99, 100, 421)
+    labels = ("background", "pancreas", "cancer")
+    folder = make_task("Task07_Pancreas", change=change, labels=labels, pattern="pancreas_{:03d}", numbers=numbers)
+    data = prepare(folder, tmp_path / "out", STEPS, foreground={1, 2})
+    assert sorted(data.description["cases"]) == [f"pancreas_{number:03d}" for number in numbers]
+    alone = prepare(folder, tmp_path / "alone", STEPS, foreground={1})
+    for number in numbers:
+        case = f"pancreas_{number:03d}"
+        assert 0 <= data.image(case).min() <= data.image(case).max() <= 1
+        assert np.count_nonzero(alone.mask(case)) < np.count_nonzero(data.mask(case))
+
+
+def test_the_liver_as_released(make_task, tmp_path):
+    """Numbers that are not padded, 131 missing, and files that are stored the other way round."""
+
+    def change(number, arrays):
+        if number % 2:
+            arrays["affine"] = np.diag([-0.8, 0.8, 5.0, 1.0])
+            arrays["image"], arrays["label"] = arrays["image"][::-1].copy(), arrays["label"][::-1].copy()
+
+    labels = ("background", "liver", "cancer")
+    numbers = (0, 2, 10, 28, 47, 129, 130)
+    folder = make_task("Task03_Liver", change=change, labels=labels, pattern="liver_{}", numbers=numbers)
+    assert [case.name for case in open_archive(folder).cases] == [f"liver_{number}" for number in numbers]
+    data = prepare(folder, tmp_path / "out", STEPS, foreground={1, 2})
+    first = data.mask("liver_0")
+    for number in numbers[1:]:  # One body, whichever way its file runs.
+        np.testing.assert_array_equal(data.mask(f"liver_{number}"), first)
+
+
 def test_the_example_shows_each_step_of_one_slice(make_task, tmp_path):
     data = prepare(make_task(), tmp_path / "out", STEPS, foreground={1})
     with np.load(tmp_path / "out" / "example.npz") as example:
