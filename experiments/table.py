@@ -129,6 +129,8 @@ PROFILES = {
 }
 # With less patience the noise of an epoch decides.
 LEAST_PATIENCE = 6
+# Learning rates that a training is given before it stands still: with a factor of 0.1, down to 1e-4 of the first.
+USEFUL_STEPS = 5
 # What the settings are called under a table.
 LABELS = {
     "max_cases": "cases",
@@ -205,11 +207,17 @@ def _labels(foreground):
 
 
 def scale_epochs(settings, epochs):
-    """At most `epochs` epochs, the learning-rate steps and the patience scaled with them."""
-    share = min(epochs / settings.epochs, 1.0)
+    """At most `epochs` epochs, the learning-rate steps and the patience scaled with them.
+
+    Epochs at a rate that has fallen too far to move anything are dropped first: a protocol of 40 epochs and one of 20
+    with the same steps are cut to the same schedule.
+    """
+    if epochs >= settings.epochs:
+        return settings
+    share = min(epochs / min(settings.epochs, USEFUL_STEPS * settings.decay_every), 1.0)
     return dataclasses.replace(
         settings,
-        epochs=min(epochs, settings.epochs),
+        epochs=epochs,
         decay_every=max(round(settings.decay_every * share), 1),
         patience=settings.patience if share == 1 else max(round(settings.patience * share), LEAST_PATIENCE),
     )

@@ -312,6 +312,9 @@ def test_epochs_scale_schedule_and_patience():
     half = scale_epochs(settings, 10)
     assert (half.epochs, half.decay_every, half.patience) == (10, 2, 6)
     assert scale_epochs(settings, 50) == settings
+    long = dataclasses.replace(settings, epochs=40)  # Its last 20 epochs have rates below 1e-6.
+    assert scale_epochs(long, 10) == half
+    assert (scale_epochs(long, 30).epochs, scale_epochs(long, 30).decay_every) == (30, 4)
     small = apply_profile(settings, PROFILES["small"])
     assert (small.epochs, small.max_cases, small.filters, small.size) == (10, 80, 8, None)
     said = departures(TABLE, apply_profile(TABLE.settings, PROFILES["small"]), "msd/Task04_Hippocampus", "MRI", {})
