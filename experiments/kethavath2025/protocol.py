@@ -40,8 +40,8 @@ DEPARTURES = (
 TESTS_NOTE = (
     "The paper reports F = 2.14e8 for the mean uncertainty of the seven losses on validation data (Section 4.3); with "
     "the means and standard deviations that it prints in Table 3, F is about 12,500 times the number of values a loss, "
-    "so some 17,000 must have been counted as independent where there is a handful of patients. F grows with the number "
-    "of values, however few patients they are of; the effect does not."
+    "so some 17,000 must have been counted as independent where there is a handful of patients. F grows with the "
+    "number of values, however few patients they are of; the effect does not."
 )
 
 
