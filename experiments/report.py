@@ -70,7 +70,9 @@ def terminal_table(folder):
     from rich.table import Table
 
     run, table = build_table(folder)
-    caption = f"U: predictive entropy in nat. {_caption(run, sorted(set(table['seeds'])))}"
+    caption = (
+        f"U: predictive entropy in nat. {_caption(run, sorted(set(table['seeds']))).replace('Square brackets', '±')}"
+    )
     shown = Table(title=_title(run), caption=caption, caption_justify="left", box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1))
     shown.add_column("loss", no_wrap=True)
     for label in ("Dice", "U mean", "U std"):
@@ -81,7 +83,7 @@ def terminal_table(folder):
         entries = []
         for measure in ("dice", "uncertainty_mean", "uncertainty_std", "dice_hard"):
             reach = line[f"{measure}_high"] - line[measure]
-            here = "not run" if math.isnan(line[measure]) else _number(line[measure])
+            here = _interval({**line, f"{measure}_low": math.nan}, measure)
             here += "" if math.isnan(reach) else f"\n±{reach:.2g}"
             entries += [line[f"{measure}_published"], here] if measure in MEASURES else [here]
         flag = f"\n{line['flag']}" if line["flag"] else ""
@@ -183,7 +185,7 @@ def _caption(run, seeds):
 def _interval(line, measure, between=" "):
     low, high = line[f"{measure}_low"], line[f"{measure}_high"]
     if math.isnan(line[measure]):
-        return "not run"
+        return "undefined" if line["seeds"] else "not run"
     if math.isnan(low):
         return _number(line[measure])
     return f"{_number(line[measure])}{between}[{_number(low)}, {_number(high)}]"
