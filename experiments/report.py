@@ -290,6 +290,7 @@ def _html_table(frame):
     if frame.empty:
         return "<p>Too few cells or cases.</p>"
     text = frame.to_html(index=False, border=0, na_rep="", float_format=lambda value: f"{value:.4g}")
+    text = text.replace("\\n", "\n")  # pandas writes a line break as two characters.
     return f'<div class="table">{text}</div>'
 
 

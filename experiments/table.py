@@ -121,7 +121,7 @@ class Profile:
 PROFILES = {
     "demo": Profile(
         seeds=1,
-        changes={"size": (80, 80), "batch": 4, "norm_momentum": 0.9, "epochs": 6, "steps": 100, "filters": 12},
+        changes={"size": (80, 80), "batch": 4, "norm_momentum": 0.9, "epochs": 6, "steps": 80, "filters": 12},
         synthetic=True,
     ),
     "small": Profile(seeds=3, changes={"max_cases": 80, "size": None, "filters": 8}, max_epochs=10),

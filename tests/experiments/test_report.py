@@ -158,6 +158,8 @@ def test_the_page_has_its_figures_and_provenance(run_folder):
         assert (run_folder / "figures" / f"{name}.png").stat().st_size > 5000
     for words in ("abc", "Not a medical device", "A note about F.", "Friedman", "c2, the slice with most", "MyLoss"):
         assert words in page
+    assert "\n[" in page  # Intervals stand below their values.
+    assert "\\n" not in page
     assert "<dd>12</dd>" in page  # Seconds: four cells of two for training and one for scoring.
 
 
