@@ -238,7 +238,7 @@ def _page(folder, run, table, drawn):
 body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 76rem; margin: 2rem auto; padding: 0 1rem; color: #222;
   overflow-wrap: anywhere }}
 .table {{ overflow-x: auto; overflow-wrap: normal }}
-table {{ border-collapse: collapse; font-size: 13px }} th, td {{ border: 1px solid #ccc; padding: .3rem .5rem }}
+table {{ border-collapse: collapse; font-size: 12px }} th, td {{ border: 1px solid #ccc; padding: .25rem .3rem }}
 td {{ text-align: right; white-space: pre }} td:first-child {{ text-align: left }}
 td:first-child, th:first-child {{ position: sticky; left: 0; background: #fff }}
 th, th:first-child {{ background: #f4f4f4 }}
