@@ -81,8 +81,8 @@ def test_a_cell_leaves_a_whole_record(options):
     assert provenance["packages"]["keras"]
     assert provenance["hardware"]["cores"] == os.cpu_count()
     assert len(pd.read_csv(cell / "history.csv")) == 4
-    cases = pd.read_csv(cell / "cases.csv")
-    assert len(cases) == 2
+    assert list(pd.read_csv(cell / "cases.csv")["set"]) == ["test", "test", "validation"]
+    assert pd.read_csv(cell / "slices.csv").groupby("case").size().tolist() == [6, 6, 6]
     model = load_model(cell / "model.keras")
     assert read_preprocessing(cell / "model.keras").window == (300, 150)
     best = load_model(cell / "model.keras")
