@@ -33,7 +33,8 @@ SETTINGS = Settings(
 )
 
 DEPARTURES = (
-    "not printed in the paper, chosen here: slice size, batch, dropout rate of each stage, patience, the split (by patient unless said otherwise)",
+    "not printed in the paper, chosen here: slice size, batch, dropout rate of each stage, patience, the split (by "
+    "patient unless said otherwise)",
 )
 
 # A test works these two numbers out from the printed table.
