@@ -18,8 +18,6 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
-from data_prep.archive import BadDataset
-from data_prep.extract import HostileArchive
 from data_prep.prepared import write_text
 from experiments import datasets, figures, record
 from experiments.scoring import score
@@ -53,7 +51,7 @@ def main(table, arguments=None):
     options = _parser(table).parse_args(arguments)
     try:
         _, diverged = run(table, options)
-    except (BadDataset, HostileArchive, ValueError) as error:
+    except ValueError as error:  # Bad data and hostile archives are among them.
         CONSOLE.print(f"[red]{error}[/red]", highlight=False, soft_wrap=True)
         return 2
     for reason in diverged:
