@@ -1,8 +1,13 @@
-"""What an opened archive is, whoever made it: labelled cases, classes, modality."""
+"""What an opened archive is, whoever made it: labelled cases, classes, modality, how to read and to split them."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
+
+import numpy as np
+
+from keras_uq.preprocessing import read_nifti
 
 
 class BadDataset(ValueError):
@@ -11,11 +16,44 @@ class BadDataset(ValueError):
 
 @dataclass(frozen=True)
 class Case:
-    """One labelled case of an archive."""
+    """One labelled case of an archive. `group` names what must stay in one set, such as the video of a frame."""
 
     name: str
     image: Path
     label: Path
+    group: str | None = None
+
+
+def split_patients(patients, seed, test=0.2, validation=0.1):
+    """Split by patient.
+
+    Args:
+        patients: Their names; order does not matter.
+        seed: Of the shuffle.
+        test: Share of the patients, rounded.
+        validation: Share of the rest, rounded; at least one patient.
+
+    Returns:
+        Sorted names under `train`, `validation` and `test`, each with at least one.
+
+    Reference:
+        Kethavath et al. (2025) print 48 of 60 volumes for training on one of three datasets.
+    """
+    patients = sorted(patients)
+    if len(patients) < 3:
+        raise ValueError(f"Three sets need at least three patients. Received: {len(patients)}.")
+    order = [patients[index] for index in np.random.default_rng(seed).permutation(len(patients))]
+    tests = min(max(round(test * len(order)), 1), len(order) - 2)
+    validations = min(max(round(validation * (len(order) - tests)), 1), len(order) - tests - 1)
+    return {
+        "train": sorted(order[tests + validations :]),
+        "validation": sorted(order[tests : tests + validations]),
+        "test": sorted(order[:tests]),
+    }
+
+
+def _by_patient(cases, seed):
+    return split_patients([case.name for case in cases], seed)
 
 
 @dataclass(frozen=True)
@@ -28,6 +66,10 @@ class Archive:
         labels: `{value: class name}`.
         modality: Such as `"CT"` or `"MRI"`.
         digest: sha256 of what lists the cases.
+        read_image: Path of an image to a `keras_uq.preprocessing.Scan`; raises `BadScan`.
+        read_label: Path of a label, likewise.
+        splits: Ways to split it, the usual one first: `{name: (cases, seed) -> names under train, validation, test}`.
+        pictures: Whether its cases are pictures, which have no voxel size; their masks are also kept in full size.
     """
 
     name: str
@@ -35,6 +77,10 @@ class Archive:
     labels: dict
     modality: str
     digest: str
+    read_image: Callable = read_nifti
+    read_label: Callable = read_nifti
+    splits: dict = field(default_factory=lambda: {"patients": _by_patient})
+    pictures: bool = False
 
 
 def natural(name):

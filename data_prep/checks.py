@@ -11,8 +11,8 @@ from data_prep.prepared import write_text
 # How to mend each kind of finding, and whether a case that has it can be used.
 FATAL, WARNING = "fatal", "warning"
 KINDS = {
-    "missing": (FATAL, "Restore the file from the archive, or take the case out of dataset.json."),
-    "unreadable": (FATAL, "Extract the file again; it is no NIfTI file."),
+    "missing": (FATAL, "Restore the file from the archive, or take the case out of its list."),
+    "unreadable": (FATAL, "Extract the file again; it is not the kind of file that it should be."),
     "truncated": (FATAL, "Extract the file again; the copy ends early."),
     "bad_rank": (FATAL, "Save the scan as (x, y, z) or (x, y, z, channels)."),
     "bad_dims": (FATAL, "Write the header again; an axis has no voxel."),

@@ -1,4 +1,4 @@
-"""From an archive to a prepared folder: open, check, apply the preprocessing, split by patient."""
+"""From an archive to a prepared folder: open, check, apply the preprocessing, split."""
 
 import dataclasses
 import hashlib
@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from data_prep import atlas, decathlon
+from data_prep import atlas, decathlon, pictures
 from data_prep.archive import BadDataset
 from data_prep.checks import FATAL, Finding, Report, check_pair
 from data_prep.extract import extract
-from data_prep.prepared import Writer, sha256, split_patients
-from keras_uq.preprocessing import BadScan, read_geometry, read_nifti
+from data_prep.prepared import Writer, sha256
+from keras_uq.preprocessing import BadScan, read_geometry
 
 
 def open_source(source, unpacked):
@@ -35,10 +35,22 @@ def open_source(source, unpacked):
         if not folder.exists():
             folder.parent.mkdir(parents=True, exist_ok=True)
             extract(source, folder)
-    return atlas.open_archive(folder) if atlas.is_atlas(folder) else decathlon.open_archive(folder)
+    if atlas.is_atlas(folder):
+        return atlas.open_archive(folder)
+    return pictures.open_archive(folder) or decathlon.open_archive(folder)
 
 
-def prepare(source, output, preprocessing, foreground=None, max_cases=None, split_seed=0, skip_bad=False, track=list):
+def prepare(
+    source,
+    output,
+    preprocessing,
+    foreground=None,
+    max_cases=None,
+    split=None,
+    split_seed=0,
+    skip_bad=False,
+    track=list,
+):
     """Prepare an archive for training.
 
     Args:
@@ -48,7 +60,8 @@ def prepare(source, output, preprocessing, foreground=None, max_cases=None, spli
             dataset, so that slices of all cases can share a batch.
         foreground: Label values that make the one foreground class, as `{1, 2}`; `None` keeps the classes.
         max_cases: Use only this many cases, drawn with `split_seed`.
-        split_seed: Of the patient-level split; a case is a patient.
+        split: Name of one of the archive's ways to split it; its usual one by default.
+        split_seed: Of the split.
         skip_bad: Leave out cases with fatal findings, which the report then names.
         track: Wraps the list of cases, for a progress bar.
 
@@ -71,6 +84,10 @@ def prepare(source, output, preprocessing, foreground=None, max_cases=None, spli
     unknown = set(foreground or ()) - set(labels)
     if unknown:
         raise BadDataset(f"`foreground` names the labels {sorted(unknown)}; {archive.name} has {labels}.")
+    if split is not None and split not in archive.splits:
+        raise BadDataset(f"{archive.name} cannot be split by {split!r}. Ways: {', '.join(archive.splits)}.")
+    if archive.pictures and preprocessing.size is None:
+        raise BadDataset(f"The pictures of {archive.name} differ in size: give `size`.")
     preprocessing = _with_canvas(preprocessing, cases)
     config = {
         "name": archive.name,
@@ -91,17 +108,17 @@ def prepare(source, output, preprocessing, foreground=None, max_cases=None, spli
         digests.setdefault(digest, case.name)
         report.findings += findings
         if not any(finding.severity == FATAL for finding in findings):
-            good.append(case.name)
+            good.append(case)
     report.write(writer.partial)
     if report.fatal and not skip_bad:
         raise BadDataset(
             f"{len(cases) - len(good)} of {len(cases)} cases cannot be used. Mend them, or leave them out with "
             f"--skip-bad.\n{report.to_text()}"
         )
-    split = split_patients(good, split_seed)
-    example = next(case for case in cases if case.name == split["test"][0])
-    _write_example(example, preprocessing, foreground, writer.partial / "example.npz")
-    return writer.finish(split, report, origin)
+    sets = archive.splits[split or next(iter(archive.splits))](good, split_seed)
+    example = next(case for case in cases if case.name == sets["test"][0])
+    _write_example(example, archive, preprocessing, foreground, writer.partial / "example.npz")
+    return writer.finish(sets, report, origin)
 
 
 def _prepare_case(case, archive, foreground, preprocessing, writer):
@@ -110,9 +127,9 @@ def _prepare_case(case, archive, foreground, preprocessing, writer):
     if record is not None:
         return [Finding(case.name, *finding) for finding in record["notes"]["findings"]], record["notes"]["digest"]
     findings, scans = [], []
-    for path in (case.image, case.label):
+    for read, path in ((archive.read_image, case.image), (archive.read_label, case.label)):
         try:
-            scans.append(read_nifti(path))
+            scans.append(read(path))
         except BadScan as error:
             findings.append(Finding(case.name, error.code, str(error)))
     if findings:
@@ -125,9 +142,10 @@ def _prepare_case(case, archive, foreground, preprocessing, writer):
     classes = _classes(label, foreground)
     network_image, _ = preprocessing.image(image.voxels, image.affine)
     mask = preprocessing.mask(classes, image.affine)
-    spacing = dict(zip(("spacing_x_mm", "spacing_y_mm", "spacing_z_mm"), image.zooms))
+    full = _full_mask(classes) if archive.pictures else None
+    spacing = {} if archive.pictures else dict(zip(("spacing_x_mm", "spacing_y_mm", "spacing_z_mm"), image.zooms))
     notes = {"digest": digest, "findings": [[finding.code, finding.detail] for finding in findings]}
-    writer.add(case.name, network_image, mask, spacing, notes)
+    writer.add(case.name, network_image, mask, spacing, notes, full)
     return findings, digest
 
 
@@ -136,14 +154,18 @@ def _classes(label, foreground):
     return np.isin(classes, sorted(foreground)).astype("uint8") if foreground else classes
 
 
-def _write_example(case, preprocessing, foreground, path):
+def _full_mask(classes):
+    return np.ascontiguousarray(classes.transpose(2, 1, 0)[..., np.newaxis])
+
+
+def _write_example(case, archive, preprocessing, foreground, path):
     """One slice, the one with most foreground, after each step: what a person looks at before believing the rest."""
-    image, label = read_nifti(case.image), read_nifti(case.label)
+    image, label = archive.read_image(case.image), archive.read_label(case.label)
     unresized = dataclasses.replace(preprocessing, size=None, canvas=None, multiple=1)
     mask = unresized.mask(_classes(label, foreground), image.affine)[..., 0] > 0
     at = int(np.argmax(mask.sum(axis=(1, 2))))
     stages = {
-        "original": dataclasses.replace(unresized, window=None, percentiles=None, median=None),
+        "original": dataclasses.replace(unresized, window=None, percentiles=None, zscore=False, median=None),
         "rescaled": dataclasses.replace(unresized, median=None),
         "filtered": unresized,
     }

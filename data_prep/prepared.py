@@ -6,7 +6,8 @@
     example.npz             one slice of a test case after each step of the preprocessing
     cases/<case>/image.npy  float32 (depth, height, width, channels)
     cases/<case>/mask.npy   uint8 (depth, height, width, 1)
-    cases/<case>/case.json  written last: sizes and the sha256 of both arrays
+    cases/<case>/full.npy   uint8 (1, height, width, 1), of pictures alone: the mask in the size of the file
+    cases/<case>/case.json  written last: sizes and the sha256 of the arrays
 
 A picture is a volume of one slice. A folder under preparation is called `<name>.partial`; it is renamed when whole, and
 a preparation that was interrupted takes up the finished cases.
@@ -54,8 +55,11 @@ class Writer:
         except FileNotFoundError:
             return None
 
-    def add(self, case, image, mask, facts, notes):
-        """Write one case: float32 image, uint8 mask, numbers for `cases.csv` and notes for its record alone."""
+    def add(self, case, image, mask, facts, notes, full=None):
+        """Write one case: float32 image, uint8 mask, numbers for `cases.csv` and notes for its record alone.
+
+        `full` is the mask of a picture in the size of its file, uint8 `(1, height, width, 1)`.
+        """
         if (
             image.ndim != 4
             or mask.shape != (*image.shape[:3], 1)
@@ -69,7 +73,7 @@ class Writer:
         folder = self.partial / "cases" / case
         folder.mkdir(exist_ok=True)
         digests = {}
-        for name, array in (("image", image), ("mask", mask)):
+        for name, array in (("image", image), ("mask", mask), *([] if full is None else [("full", full)])):
             np.save(folder / f"{name}.npy", array, allow_pickle=False)
             digests[name] = sha256(folder / f"{name}.npy")
         depth, height, width, channels = image.shape
@@ -78,6 +82,7 @@ class Writer:
             "depth": depth,
             "height": height,
             "width": width,
+            **({} if full is None else {"full_height": full.shape[1], "full_width": full.shape[2]}),
             "channels": channels,
             "foreground_voxels": int(np.count_nonzero(mask)),
             **facts,
@@ -149,6 +154,10 @@ class Prepared:
         """Memory map, uint8 `(depth, height, width, 1)`: the classes of the task, 0 is background."""
         return self._open(case, "mask")
 
+    def full_mask(self, case):
+        """Memory map of a picture's mask in the size of its file, uint8 `(1, height, width, 1)`."""
+        return self._open(case, "full")
+
     def verify(self):
         """Read everything and compare it with the fingerprint.
 
@@ -171,34 +180,6 @@ class Prepared:
             return np.load(self.folder / "cases" / case / f"{name}.npy", mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError) as error:
             raise DamagedData(f"{name} of case {case} in {self.folder} cannot be opened ({error}).") from error
-
-
-def split_patients(patients, seed, test=0.2, validation=0.1):
-    """Split by patient.
-
-    Args:
-        patients: Their names; order does not matter.
-        seed: Of the shuffle.
-        test: Share of the patients, rounded.
-        validation: Share of the rest, rounded; at least one patient.
-
-    Returns:
-        Sorted names under `train`, `validation` and `test`, each with at least one.
-
-    Reference:
-        Kethavath et al. (2025) print 48 of 60 volumes for training on one of three datasets.
-    """
-    patients = sorted(patients)
-    if len(patients) < 3:
-        raise ValueError(f"Three sets need at least three patients. Received: {len(patients)}.")
-    order = [patients[index] for index in np.random.default_rng(seed).permutation(len(patients))]
-    tests = min(max(round(test * len(order)), 1), len(order) - 2)
-    validations = min(max(round(validation * (len(order) - tests)), 1), len(order) - tests - 1)
-    return {
-        "train": sorted(order[tests + validations :]),
-        "validation": sorted(order[tests : tests + validations]),
-        "test": sorted(order[:tests]),
-    }
 
 
 def write_text(path, text):

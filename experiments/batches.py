@@ -1,9 +1,13 @@
 """What a training sees: batches of slices or of whole volumes, in an order that is a function of seed and epoch."""
 
+import functools
 import hashlib
 
 import keras
 import numpy as np
+
+# A memory map keeps its file open.
+OPEN_FILES = 128
 
 
 class Batches(keras.utils.PyDataset):
@@ -16,6 +20,7 @@ class Batches(keras.utils.PyDataset):
         seed: Of the order, which changes with `epoch`; `None` keeps the order of the cases.
         steps: Batches an epoch; `None` for all.
         volumes: Whole volumes, padded to one depth, in place of slices.
+        augment: `(image, mask, seed) -> (image, mask)` for each image, or `None`.
 
     Masks have one channel, or one a class (one-hot) where the data keep several classes.
 
@@ -23,21 +28,22 @@ class Batches(keras.utils.PyDataset):
         epoch: Set it before the epoch begins (`FollowEpoch`). The data set's own hook has no number.
     """
 
-    def __init__(self, prepared, part, batch, seed=None, steps=None, volumes=False):
+    def __init__(self, prepared, part, batch, seed=None, steps=None, volumes=False, augment=None):
         # One worker: with more, JAX and PyTorch consume batches that were made before the epoch began.
         super().__init__(workers=1)
         cases = prepared.split[part]
-        self.images = [prepared.image(case) for case in cases]
-        self.masks = [prepared.mask(case) for case in cases]
+        self._image = functools.lru_cache(OPEN_FILES)(prepared.image)
+        self._mask = functools.lru_cache(OPEN_FILES)(prepared.mask)
         self.depth = volume_depth(prepared) if volumes else None
         self.classes = prepared.classes
         if volumes:
-            self.index = [(case, slice(None)) for case in range(len(cases))]
+            self.index = [(case, slice(None)) for case in cases]
         else:
-            self.index = [(case, at) for case, image in enumerate(self.images) for at in range(len(image))]
+            self.index = [(case, at) for case in cases for at in range(len(self._mask(case)))]
         self.batch = batch
         self.seed = seed
         self.steps = steps
+        self.augment = augment
         self.epoch = 0
 
     def __len__(self):
@@ -48,12 +54,17 @@ class Batches(keras.utils.PyDataset):
         order = np.arange(len(self.index))
         if self.seed is not None:
             order = np.random.default_rng([self.seed, self.epoch]).permutation(len(self.index))
-        chosen = [self.index[position] for position in order[number * self.batch : (number + 1) * self.batch]]
-        return self._stack(self.images, chosen), self._target(self._stack(self.masks, chosen))
+        chosen = order[number * self.batch : (number + 1) * self.batch]
+        images, masks = zip(*[self._pair(int(position)) for position in chosen])
+        return np.stack(images), self._target(np.stack(masks))
 
-    def _stack(self, arrays, chosen):
-        parts = [np.asarray(arrays[case][at]) for case, at in chosen]
-        return np.stack(parts if self.depth is None else [padded(part, self.depth) for part in parts])
+    def _pair(self, position):
+        case, at = self.index[position]
+        pair = tuple(np.asarray(opened(case)[at]) for opened in (self._image, self._mask))
+        if self.augment is not None:
+            # The same picture each time this epoch of this training meets this image.
+            pair = self.augment(*pair, [self.seed or 0, self.epoch, position])
+        return pair if self.depth is None else tuple(padded(part, self.depth) for part in pair)
 
     def _target(self, masks):
         if self.classes == 1:

@@ -6,7 +6,8 @@ import json
 import os
 from pathlib import Path
 
-from data_prep import atlas, decathlon, synthetic_ct
+from data_prep import atlas, decathlon, synthetic_ct, synthetic_nuclei
+from data_prep.pictures import COLLECTIONS
 from data_prep.prepare import open_source, prepare
 from data_prep.prepared import Prepared
 from experiments.batches import SliceSplit
@@ -23,7 +24,8 @@ def cache_folder():
 
 def synthetic_name(organ):
     """Name of the synthetic dataset that has this organ, such as `synthetic CT`."""
-    return f"synthetic {synthetic_ct.MODALITY[organ]}"
+    modality = synthetic_nuclei.MODALITY if organ == "nuclei" else synthetic_ct.MODALITY[organ]
+    return f"synthetic {modality}"
 
 
 def prepared(table, settings, profile, data=None, dataset=None, skip_bad=False, track=list):
@@ -56,10 +58,12 @@ def prepared(table, settings, profile, data=None, dataset=None, skip_bad=False, 
         table.ct if archive.modality == "CT" else table.mri, size=settings.size, multiple=profile.multiple
     )
     foreground = sorted(set(archive.labels) - {0}) if table.foreground == "all" else table.foreground
+    split = None if settings.split == "slices" else settings.split
     arguments = {
         "layout": LAYOUT,
         "foreground": sorted(foreground) if foreground else None,
         "max_cases": settings.max_cases,
+        "split": split,
         "preprocessing": json.loads(steps.to_json()),
         "skip_bad": skip_bad,
         "source": [source.name, source.stat().st_size if source.is_file() else archive.digest],
@@ -74,6 +78,7 @@ def prepared(table, settings, profile, data=None, dataset=None, skip_bad=False, 
             steps,
             foreground=foreground,
             max_cases=settings.max_cases,
+            split=split,
             skip_bad=skip_bad,
             track=track,
         )
@@ -87,16 +92,17 @@ def example(data):
 
 
 def _synthetic(organ, patients):
-    folder = cache_folder() / "generated" / f"synthetic_{organ}_{patients}_{_source_digest()}"
+    generator = synthetic_nuclei if organ == "nuclei" else synthetic_ct
+    # The generator's own code is part of what its data are.
+    digest = hashlib.sha256(Path(generator.__file__).read_bytes()).hexdigest()[:8]
+    folder = cache_folder() / "generated" / f"synthetic_{organ}_{patients}_{digest}"
     if not folder.exists():
         folder.parent.mkdir(parents=True, exist_ok=True)
-        synthetic_ct.write_task(folder, organ, patients)
+        if organ == "nuclei":
+            synthetic_nuclei.write_collection(folder, patients)
+        else:
+            synthetic_ct.write_task(folder, organ, patients)
     return folder
-
-
-def _source_digest():
-    """The generator's own code is part of what its data are."""
-    return hashlib.sha256(Path(synthetic_ct.__file__).read_bytes()).hexdigest()[:8]
 
 
 def _official(data, dataset):
@@ -109,15 +115,23 @@ def _official(data, dataset):
     folder = Path(data) / dataset
     for candidate in (folder, folder.with_name(folder.name + ".tar"), folder.with_name(folder.name + ".zip")):
         if candidate.exists():
-            return candidate
+            return _only_archive(candidate) or candidate
     raise ValueError(
         f"There is no {folder}, and no {folder.name}.tar or .zip beside it. {_how_to_get(dataset, folder)}"
     )
 
 
+def _only_archive(folder):
+    """The archive in a folder that holds nothing else, or `None`."""
+    entries = [path for path in folder.iterdir() if not path.name.startswith(".")] if folder.is_dir() else []
+    return entries[0] if len(entries) == 1 and entries[0].suffix in (".zip", ".tar") else None
+
+
 def _how_to_get(dataset, folder):
     if dataset == ATLAS:
         return atlas.HOW_TO_GET
+    if dataset in COLLECTIONS:
+        return COLLECTIONS[dataset].how_to_get
     known = decathlon.TASKS.get(Path(dataset).name)
     layout = (
         f"Expected: {folder}.tar as downloaded, or a folder with dataset.json, imagesTr/<case>.nii.gz and "

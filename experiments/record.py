@@ -154,4 +154,6 @@ def _hardware():
     import keras
 
     gpus = [device for device in keras.distribution.list_devices() if "cpu" not in device]
-    return {"cpu": name, "cores": os.cpu_count(), "accelerators": gpus}
+    threads = os.environ.get("TF_NUM_INTRAOP_THREADS")
+    limited = {"threads": int(threads)} if threads else {}
+    return {"cpu": name, "cores": os.cpu_count(), **limited, "accelerators": gpus}

@@ -39,16 +39,32 @@ TRAINING = (
     "monitor",
     "volumes",
 )
+# Also those, where a protocol uses them.
+TRAINING_IF_USED = ("momentum", "plateau", "augmentation")
 
 
-def main(table, arguments=None):
+def main(tables, arguments=None, every=False):
     """Command line of a table: run its missing cells, then write the table.
 
+    Args:
+        tables: The `Table`, or one a dataset; the first is the usual one.
+        arguments: Of the command line.
+        every: Run all of them where no dataset is named.
+
     Returns:
-        The exit status: 0; 1 if a training diverged and its cell has no result; 2 for data or arguments that will not
-        do, with an explanation.
+        The exit status, the highest of the tables: 0; 1 if a training diverged and its cell has no result; 2 for data
+        or arguments that will not do, with an explanation.
     """
-    options = _parser(table).parse_args(arguments)
+    tables = list(tables) if isinstance(tables, (list, tuple)) else [tables]
+    options = _parser(tables[0]).parse_args(arguments)
+    if options.dataset is not None:
+        tables = [table for table in tables if table.dataset == options.dataset] or tables[:1]
+    elif not every or tables[0].profiles[options.profile].synthetic:
+        tables = tables[:1]
+    return max(_main(table, options) for table in tables)
+
+
+def _main(table, options):
     try:
         _, diverged = run(table, options)
     except ValueError as error:  # Bad data and hostile archives are among them.
@@ -67,7 +83,7 @@ def run(table, options):
     """
     if options.tensorboard and importlib.util.find_spec("tensorboard") is None:
         raise ValueError("--tensorboard needs TensorBoard, which is not installed: pip install tensorboard.")
-    profile = PROFILES[options.profile]
+    profile = table.profiles[options.profile]
     changes = Changes(options.epochs, options.filters, options.foreground, options.split)
     table, settings = changes.apply(table, apply_profile(table.settings, profile))
     if options.loss:
@@ -176,6 +192,7 @@ def cell_config(table, row, seed, settings, data, inputs=()):
         "model": model_config(table, settings, data),
         "data": f"sha256:{data.fingerprint}",
         **{name: getattr(settings, name) for name in TRAINING},
+        **{name: getattr(settings, name) for name in TRAINING_IF_USED if getattr(settings, name) is not None},
         **_own_code(row.loss),
     }
     predictor = row.predictor and f"{row.predictor.__module__}.{row.predictor.__qualname__}"
@@ -300,7 +317,7 @@ def _parser(table):
     parser.add_argument("--epochs", type=int, help="at most this many epochs; schedule and patience scale along")
     parser.add_argument("--filters", type=int, help="filters of the first stage")
     parser.add_argument("--foreground", type=_label_values, help="label values that make the foreground, such as 2")
-    parser.add_argument("--split", choices=("patients", "slices"), help="slices: leaks, to see what that does")
+    parser.add_argument("--split", help="patients, images, sequences, fold0, ...; slices leaks, to see what that does")
     parser.add_argument("--skip-bad", action="store_true", help="leave out cases that cannot be used")
     parser.add_argument("--tensorboard", help="folder for TensorBoard logs")
     parser.add_argument("--results", default="results/runs", help="folder for records (results/runs)")

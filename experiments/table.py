@@ -30,7 +30,10 @@ class Settings:
     """What a cell is trained and tested with, apart from its loss and seed. Every field is a JSON type.
 
     `filters` are those of the first stage; `steps` are the batches of an epoch, `None` for all slices; `monitor`
-    decides when training stops early, `keep` which epoch is tested; with `volumes`, the network takes whole volumes.
+    decides when training stops early, `keep` which epoch is tested; with `volumes`, the network takes whole volumes;
+    `split` names one of the dataset's ways to split it, `None` its usual one. With `momentum` the optimiser is SGD with
+    Nesterov's momentum, else Adam. With `plateau` the rate falls by `decay_factor` after so many epochs without a lower
+    validation loss, else each `decay_every` epochs. `augmentation` names one of `experiments.augmentation`.
     """
 
     max_cases: int | None = None
@@ -42,13 +45,16 @@ class Settings:
     steps: int | None = None
     learning_rate: float = 0.01
     decay_factor: float = 0.1
-    decay_every: int = 4
+    decay_every: int | None = 4
     patience: int = 10
     monitor: str = "val_dice"
     keep: str = "val_dice"
     samples: int = 20
-    split: str = "patients"
+    split: str | None = "patients"
     volumes: bool = False
+    momentum: float | None = None
+    plateau: int | None = None
+    augmentation: str | None = None
 
 
 @dataclass(frozen=True)
@@ -71,6 +77,7 @@ class Table:
         spread: Which standard deviation the printed columns are, `"slice"` or `"pixel"`.
         departures: Where even the full protocol is not the paper's, and why.
         tests_note: What to know about the tests of all rows together.
+        profiles: `{name: Profile}`, how the table is cut down.
     """
 
     paper: str
@@ -88,6 +95,7 @@ class Table:
     spread: str = "slice"
     departures: tuple = ()
     tests_note: str = ""
+    profiles: dict = dataclasses.field(default_factory=lambda: PROFILES)
 
     def row(self, name):
         """The row of that name. Raises `ValueError` with the names there are."""
@@ -129,6 +137,7 @@ PROFILES = {
 }
 # With less patience the noise of an epoch decides.
 LEAST_PATIENCE = 6
+LEAST_PLATEAU = 3
 # Learning rates that a training is given before it stands still: with a factor of 0.1, down to 1e-4 of the first.
 USEFUL_STEPS = 5
 # What the settings are called under a table.
@@ -149,6 +158,9 @@ LABELS = {
     "samples": "samples",
     "split": "split over",
     "volumes": "whole volumes",
+    "momentum": "Nesterov momentum",
+    "plateau": "epochs without progress before the rate falls",
+    "augmentation": "augmentation",
 }
 LEAK = (
     "THE SPLIT LEAKS: slices of one patient lie in training, validation and test, so the scores are not of new patients"
@@ -169,7 +181,7 @@ class Changes:
         epochs: At most so many, schedule and patience scaled along.
         filters: Of the first stage.
         foreground: Label values, as `(2,)`.
-        split: `"patients"` or `"slices"`.
+        split: One of the dataset's ways to split it, or `"slices"`, which leaks.
     """
 
     epochs: int | None = None
@@ -214,12 +226,17 @@ def scale_epochs(settings, epochs):
     """
     if epochs >= settings.epochs:
         return settings
-    share = min(epochs / min(settings.epochs, USEFUL_STEPS * settings.decay_every), 1.0)
+    steps = settings.plateau is None
+    useful = min(settings.epochs, USEFUL_STEPS * settings.decay_every) if steps else settings.epochs
+    share = min(epochs / useful, 1.0)
+    if share == 1:
+        return dataclasses.replace(settings, epochs=epochs)
     return dataclasses.replace(
         settings,
         epochs=epochs,
-        decay_every=max(round(settings.decay_every * share), 1),
-        patience=settings.patience if share == 1 else max(round(settings.patience * share), LEAST_PATIENCE),
+        decay_every=max(round(settings.decay_every * share), 1) if steps else None,
+        plateau=None if steps else max(round(settings.plateau * share), LEAST_PLATEAU),
+        patience=max(round(settings.patience * share), LEAST_PATIENCE),
     )
 
 

@@ -4,8 +4,9 @@ import re
 from pathlib import Path
 
 import keras
-from keras.callbacks import EarlyStopping
+from keras.callbacks import EarlyStopping, ReduceLROnPlateau
 
+from experiments.augmentation import AUGMENTATIONS
 from experiments.batches import Batches, FollowEpoch
 from keras_uq import metrics
 from keras_uq.callbacks import KeepBest, Resume, StepDecay
@@ -63,14 +64,13 @@ def train(table, row, seed, settings, data, folder, verbose, tensorboard=None):
     keras.utils.clear_session()
     keras.utils.set_random_seed(seed)
     model = build(table, settings, data)
-    model.compile(
-        optimizer=keras.optimizers.Adam(settings.learning_rate), loss=row.loss, metrics=[metrics.DiceMetric()]
-    )
-    batches = Batches(data, "train", settings.batch, seed, settings.steps, settings.volumes)
+    model.compile(optimizer=_optimizer(settings), loss=row.loss, metrics=[metrics.DiceMetric()])
+    augment = settings.augmentation and AUGMENTATIONS[settings.augmentation]
+    batches = Batches(data, "train", settings.batch, seed, settings.steps, settings.volumes, augment)
     validation = Batches(data, "validation", settings.batch, volumes=settings.volumes)
     callbacks = [
         FollowEpoch(batches),
-        StepDecay(settings.decay_factor, settings.decay_every, initial=settings.learning_rate),
+        _schedule(settings),
         EarlyStopping(settings.monitor, patience=settings.patience, mode=MODES[settings.monitor]),
         *[KeepBest(folder / weights_file(keep), keep, mode) for keep, mode in MODES.items()],
     ]
@@ -89,3 +89,18 @@ def train(table, row, seed, settings, data, folder, verbose, tensorboard=None):
     if not (folder / weights_file(settings.keep)).exists():
         raise Diverged(f"{row.name}, seed {seed}: {settings.keep} was never finite, so there is no epoch to test.")
     return resume.history
+
+
+def _optimizer(settings):
+    if settings.momentum is None:
+        return keras.optimizers.Adam(settings.learning_rate)
+    return keras.optimizers.SGD(settings.learning_rate, momentum=settings.momentum, nesterov=True)
+
+
+def _schedule(settings):
+    if settings.plateau is None:
+        return StepDecay(settings.decay_factor, settings.decay_every, initial=settings.learning_rate)
+    # The last three as in the code of Yeung et al. (2021).
+    return ReduceLROnPlateau(
+        "val_loss", settings.decay_factor, settings.plateau, mode="min", min_delta=1e-7, cooldown=1, min_lr=1e-4
+    )

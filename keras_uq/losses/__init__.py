@@ -15,7 +15,10 @@ the inputs of a function first.
 - `from_logits`: `y_pred` holds logits.
 - `mask` (function and `__call__` only): True where a voxel counts, `(batch, *spatial)`.
 
-Overlap losses also take `smooth`, in voxels, added to numerator and denominator, so that a class in neither map costs
+The cross-entropies of whole distributions (categorical, asymmetric focal, and those parts of Combo and Unified Focal) sum
+over exclusive classes; there `class_weights` multiply the terms of the sum.
+
+Overlap losses also take `penalty_gamma` (2 for the "++" form of Yeung et al., 2021) and `smooth`, in voxels, added to numerator and denominator, so that a class in neither map costs
 0, and `smooth_numerator`, which replaces it in the numerator (0 for Mehrtash et al., 2020).
 
 Wrong shapes, options or weights raise a `ValueError` that says what was expected, what came and how to mend it.
@@ -34,11 +37,26 @@ false negative.
 | Eq. 7 | `Hybrid(over="batch")` |
 | Eq. 8 | `Jaccard(over="batch")` |
 | Eq. 9, 10 | `SSIM()` |
+| Yeung et al. (2021), Eq. 1 | `CategoricalCrossentropy()` |
+| Eq. 2, 3 | `Dice(smooth=1e-5)` |
+| Eq. 9, DSC++ | `DicePlusPlus(gamma=2)` |
+| Eq. 13, 14, and ++ | `Combo(alpha=0.5, beta=0.5)`, and `penalty_gamma=2` |
+| Eq. 15, 16, and ++ | `Tversky(alpha=0.3, beta=0.7, smooth=1e-7)`, and `penalty_gamma=2` |
+| Eq. 17, its `1 / gamma`, and ++ | `FocalTversky(alpha=0.3, beta=0.7, exponent=0.75, smooth=1e-7)`, and `penalty_gamma=2` |
+| Eq. 18, its `lambda`, and ++ | `UnifiedFocal(weight=0.5, delta=0.6, gamma=0.1)`, and `penalty_gamma=2` |
+| Eq. 19 | `AsymmetricFocal(delta=0.6, gamma=0.1)` |
+| Eq. 20, 21 | `AsymmetricFocalTversky(delta=0.6, gamma=0.1)` |
 """
 
 from keras_uq.losses._base import SegmentationLoss
-from keras_uq.losses.crossentropy import BinaryCrossentropy, binary_crossentropy
-from keras_uq.losses.dice import Dice, dice
+from keras_uq.losses.combo import Combo, combo
+from keras_uq.losses.crossentropy import (
+    BinaryCrossentropy,
+    CategoricalCrossentropy,
+    binary_crossentropy,
+    categorical_crossentropy,
+)
+from keras_uq.losses.dice import Dice, DicePlusPlus, dice, dice_plus_plus
 from keras_uq.losses.focal_tversky import FocalTversky, focal_tversky
 from keras_uq.losses.hybrid import Hybrid, hybrid
 from keras_uq.losses.jaccard import Jaccard, jaccard
@@ -46,11 +64,24 @@ from keras_uq.losses.log_cosh import LogCosh, LogCoshDice, log_cosh, log_cosh_di
 from keras_uq.losses.log_dice import LogDice, log_dice
 from keras_uq.losses.ssim import SSIM, ssim
 from keras_uq.losses.tversky import Tversky, tversky
+from keras_uq.losses.unified_focal import (
+    AsymmetricFocal,
+    AsymmetricFocalTversky,
+    UnifiedFocal,
+    asymmetric_focal,
+    asymmetric_focal_tversky,
+    unified_focal,
+)
 
 __all__ = [
     "SSIM",
+    "AsymmetricFocal",
+    "AsymmetricFocalTversky",
     "BinaryCrossentropy",
+    "CategoricalCrossentropy",
+    "Combo",
     "Dice",
+    "DicePlusPlus",
     "FocalTversky",
     "Hybrid",
     "Jaccard",
@@ -59,8 +90,14 @@ __all__ = [
     "LogDice",
     "SegmentationLoss",
     "Tversky",
+    "UnifiedFocal",
+    "asymmetric_focal",
+    "asymmetric_focal_tversky",
     "binary_crossentropy",
+    "categorical_crossentropy",
+    "combo",
     "dice",
+    "dice_plus_plus",
     "focal_tversky",
     "hybrid",
     "jaccard",
@@ -69,4 +106,5 @@ __all__ = [
     "log_dice",
     "ssim",
     "tversky",
+    "unified_focal",
 ]

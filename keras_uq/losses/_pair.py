@@ -3,6 +3,9 @@
 import keras
 from keras import ops
 
+# What is clipped away before a logarithm, or a power whose slope is infinite at 0.
+SMALLEST = 1e-7
+
 
 class Pair:
     """Labels `y_true` and probabilities `y_pred` of one batch, both `(batch, *spatial, classes)`.
@@ -58,13 +61,23 @@ class Pair:
     def spatial_axes(self):
         return tuple(range(1, len(self.y_pred.shape) - 1))
 
-    def soft_counts(self):
-        """Soft true positives, false positives and false negatives of each class, each `(batch, classes)`."""
-        return (
-            self._sum(self.y_true * self.y_pred),
-            self._sum((1 - self.y_true) * self.y_pred),
-            self._sum(self.y_true * (1 - self.y_pred)),
-        )
+    def soft_counts(self, penalty_gamma=1.0, clip_labels=False):
+        """Soft true positives, false positives and false negatives of each class, each `(batch, classes)`.
+
+        With `penalty_gamma`, each voxel's share of the last two is raised to that power; `clip_labels` keeps the labels
+        that enter them 1e-7 away from 0 and 1.
+        """
+        if penalty_gamma <= 0:
+            raise ValueError(f"The power of the errors must be positive. Received: {penalty_gamma!r}.")
+        y_true, y_pred = self.y_true, self.y_pred
+        if clip_labels:
+            y_true, y_pred = (ops.clip(values, SMALLEST, 1 - SMALLEST) for values in (y_true, y_pred))
+        false_positive, false_negative = (1 - y_true) * y_pred, y_true * (1 - y_pred)
+        if penalty_gamma != 1:
+            false_positive, false_negative = (_power(x, penalty_gamma) for x in (false_positive, false_negative))
+        counts = (y_true * y_pred, false_positive, false_negative)
+        # Clipping has moved ignored voxels away from zero.
+        return tuple(self.voxel_sum(count) if clip_labels else self._sum(count) for count in counts)
 
     def voxel_mean(self, values):
         """Mean over the voxels that count, `(batch, classes)`; 0 where none does."""
@@ -73,6 +86,15 @@ class Pair:
     def voxel_sum(self, values):
         """Sum over the voxels that count, `(batch, classes)`."""
         return self._sum(values if self.valid is None else values * self.valid)
+
+    def class_sum(self, values):
+        """Weighted sum over exclusive classes, or weighted mean over independent channels, one value an image.
+
+        For losses that are one expression of the whole distribution, as cross-entropy is.
+        """
+        if not self.exclusive:
+            return self.class_mean(values)
+        return ops.sum(values if self.class_weights is None else values * self.class_weights, axis=-1)
 
     def class_mean(self, values):
         """Weighted mean over classes: `(batch, classes)` to one value an image, `(batch,)`."""
@@ -91,6 +113,19 @@ class Pair:
             return ops.maximum(self._sum(self.valid), 1)
         ones = ops.ones_like(values[..., :1])
         return self._sum(ones)
+
+
+def check_variant(caller, variant, known):
+    """Raise `ValueError` for a variant that the loss does not have."""
+    if variant not in known:
+        raise ValueError(f"{caller} expects `variant` to be one of {known}. Received: variant={variant!r}.")
+
+
+def _power(errors, exponent):
+    """`errors ** exponent`, with a slope of 0 in place of an infinite or undefined one where there is no error."""
+    none = errors <= 0
+    powered = ops.maximum(ops.where(none, ops.ones_like(errors), errors), SMALLEST) ** exponent
+    return ops.where(none, ops.zeros_like(errors), powered)
 
 
 def ratio(numerator, denominator, smooth, smooth_numerator=None):

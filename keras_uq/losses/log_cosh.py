@@ -33,7 +33,7 @@ def log_cosh(y_true, y_pred, voxels="mean", **options):
 
 
 @register
-def log_cosh_dice(y_true, y_pred, smooth=1e-6, smooth_numerator=None, **options):
+def log_cosh_dice(y_true, y_pred, smooth=1e-6, smooth_numerator=None, penalty_gamma=1.0, **options):
     """Log-cosh of the Dice loss of each class, `log(cosh(dice))`, averaged over classes.
 
     Args:
@@ -41,6 +41,7 @@ def log_cosh_dice(y_true, y_pred, smooth=1e-6, smooth_numerator=None, **options)
         y_pred: Probabilities, same shape.
         smooth: As in `dice`.
         smooth_numerator: As in `dice`.
+        penalty_gamma: As in `dice`.
         **options: `over`, `include_background`, `class_weights`, ...: see `keras_uq.losses`.
 
     Returns:
@@ -50,7 +51,7 @@ def log_cosh_dice(y_true, y_pred, smooth=1e-6, smooth_numerator=None, **options)
         [Jadon, 2020](https://arxiv.org/abs/2006.14822).
     """
     pair = Pair("log_cosh_dice", y_true, y_pred, **options)
-    return pair.class_mean(_log_cosh(1 - dice_index(pair, smooth, smooth_numerator)))
+    return pair.class_mean(_log_cosh(1 - dice_index(pair, smooth, smooth_numerator, penalty_gamma)))
 
 
 def _log_cosh(x):

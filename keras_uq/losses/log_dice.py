@@ -11,7 +11,7 @@ SMALLEST_INDEX = 1e-30
 
 
 @register
-def log_dice(y_true, y_pred, smooth=1e-6, smooth_numerator=None, **options):
+def log_dice(y_true, y_pred, smooth=1e-6, smooth_numerator=None, penalty_gamma=1.0, **options):
     """Log Dice loss of each image, averaged over classes.
 
     `-log((2 TP + smooth) / (2 TP + FP + FN + smooth))` with the soft counts of one class, that is
@@ -22,6 +22,7 @@ def log_dice(y_true, y_pred, smooth=1e-6, smooth_numerator=None, **options):
         y_pred: Probabilities, same shape.
         smooth: In voxels. If positive, a class in neither map costs 0.
         smooth_numerator: Replaces `smooth` in the numerator, or `None`.
+        penalty_gamma: Power of each voxel's share of the false positives and negatives: 2 gives the "++" form.
         **options: `over`, `include_background`, `class_weights`, ...: see `keras_uq.losses`.
 
     Returns:
@@ -31,7 +32,7 @@ def log_dice(y_true, y_pred, smooth=1e-6, smooth_numerator=None, **options):
         Kethavath et al. (2025), Eq. 6.
     """
     pair = Pair("log_dice", y_true, y_pred, **options)
-    index = dice_index(pair, smooth, smooth_numerator)
+    index = dice_index(pair, smooth, smooth_numerator, penalty_gamma)
     return pair.class_mean(-ops.log(ops.maximum(index, SMALLEST_INDEX)))
 
 

@@ -31,3 +31,31 @@ def kethavath2025(input_shape=(256, 256, 1), filters=16, **changes):
         "name": "kethavath2025",
     }
     return unet(input_shape, **{**settings, **changes})
+
+
+def yeung2021(input_shape=(512, 512, 3), filters=32, **changes):
+    """2D U-Net of Yeung et al. (2021), with 7,766,018 trainable weights at 32 filters.
+
+    Four stages of 32 to 256 filters and a bottleneck of 512: two 3 x 3 convolutions, each with ReLU and then instance
+    normalisation (epsilon 1e-3); 2 x 2 max pooling; 2 x 2 transposed convolutions and concatenation; two softmax
+    channels, background first. No dropout. The order of ReLU and normalisation is that of the code the paper used.
+
+    Args:
+        input_shape: `(height, width, channels)`, sides multiples of 16 or `None`.
+        filters: Filters of the first stage.
+        **changes: Arguments of `unet` to change.
+
+    Returns:
+        A `keras.Model` with output `(batch, height, width, 2)`.
+    """
+    settings = {
+        "classes": 2,
+        "filters": [filters * 2**level for level in range(5)],
+        "norm": "instance",
+        "activation_first": True,
+        "upsampling": "transpose",
+        "upsampling_size": 2,
+        "kernel_initializer": "glorot_uniform",
+        "name": "yeung2021",
+    }
+    return unet(input_shape, **{**settings, **changes})

@@ -7,14 +7,19 @@ from typing import Any
 import cv2
 import nibabel.orientations as orientations
 import numpy as np
+from scipy import ndimage
+
+# Fields that configurations of before do not have, and what they mean there. Fingerprints of data hold configurations.
+LATER = {"zscore": False, "resampling": "linear"}
 
 
 @dataclass(frozen=True)
 class Preprocessing:
     """What is done to a scan before a network sees it: one configuration for training and for use.
 
-    The steps, in this order: axes to `orientation`; intensities by `window` or `percentiles` to `[0, 1]`; a median
-    filter in each slice; slices resized to `size`; zero padding to `canvas` and to a multiple of `multiple`.
+    The steps, in this order: axes to `orientation`; intensities by `window` or `percentiles` to `[0, 1]`, or by
+    `zscore`; a median filter in each slice; slices resized to `size`; zero padding to `canvas` and to a multiple of
+    `multiple`.
 
     Args:
         orientation: Anatomical direction of increasing x, y and z, e.g. `"LPS"`: slices are then axial and look as
@@ -22,12 +27,17 @@ class Preprocessing:
         window: `(width, level)` in Hounsfield units: clip to `level - width / 2 ... level + width / 2`.
         percentiles: `(low, high)` in percent of the volume, each channel by itself (MRI). Not together with `window`.
         median: Side of the median filter in pixels, 3 or 5, or `None`.
-        size: `(height, width)` to resize to, bilinear (masks: nearest), or `None`.
+        zscore: Subtract the mean and divide by the standard deviation of the scan, over all channels. Not together
+            with the other two.
+        size: `(height, width)` to resize to, or `None`.
+        resampling: `"linear"`: images bilinear, masks nearest; or `"spline"`: images by cubic splines, masks bilinear
+            and then above one half.
         canvas: `(height, width)` that smaller slices are padded to, or `None`.
         multiple: Slices are padded until height and width are multiples of this.
 
     Reference:
-        Kethavath et al. (2025), Section 3.2 and Figure 2: `window=(300, 150)`, `median=3`.
+        Kethavath et al. (2025), Section 3.2 and Figure 2: `window=(300, 150)`, `median=3`. Yeung et al. (2021):
+        `zscore=True`, `resampling="spline"`, the resampling as in the code that they used.
     """
 
     orientation: str | None = "LPS"
@@ -37,6 +47,8 @@ class Preprocessing:
     size: tuple | None = None
     canvas: tuple | None = None
     multiple: int = 1
+    zscore: bool = False
+    resampling: str = "linear"
 
     def __post_init__(self):
         for name in ("window", "percentiles", "size", "canvas"):
@@ -45,20 +57,23 @@ class Preprocessing:
                 if len(value) != 2:
                     raise ValueError(f"`{name}` needs two numbers. Received: {name}={value!r}.")
                 object.__setattr__(self, name, tuple(value))
-        if self.window is not None and self.percentiles is not None:
-            raise ValueError("Give `window` (CT) or `percentiles` (MRI), not both.")
+        if sum((self.window is not None, self.percentiles is not None, self.zscore)) > 1:
+            raise ValueError("Give one of `window` (CT), `percentiles` (MRI) and `zscore`, not several.")
         if self.window is not None and self.window[0] <= 0:
             raise ValueError(f"The width of `window` must be positive. Received: window={self.window!r}.")
         if self.percentiles is not None and not 0 <= self.percentiles[0] < self.percentiles[1] <= 100:
             raise ValueError(f"`percentiles` must rise within [0, 100]. Received: percentiles={self.percentiles!r}.")
         if self.median not in (None, 3, 5):
             raise ValueError(f"`median` must be 3, 5 or None. Received: median={self.median!r}.")
+        if self.resampling not in ("linear", "spline"):
+            raise ValueError(f'`resampling` must be "linear" or "spline". Received: resampling={self.resampling!r}.')
         if self.multiple < 1:
             raise ValueError(f"`multiple` must be at least 1. Received: multiple={self.multiple!r}.")
 
     def to_json(self):
-        """The configuration as JSON text."""
-        return json.dumps(asdict(self), indent=2)
+        """The configuration as JSON text. Later additions are left out where they change nothing."""
+        values = {name: value for name, value in asdict(self).items() if LATER.get(name) != value}
+        return json.dumps(values, indent=2)
 
     @classmethod
     def from_json(cls, text):
@@ -82,6 +97,10 @@ class Preprocessing:
         """
         slices, geometry = self._slices(voxels, affine)
         low, high = self._range(slices)
+        if self.zscore:
+            # A constant scan has no spread; it becomes 0.
+            spread = np.std(slices, dtype="float64") or 1.0
+            slices = ((slices - np.mean(slices, dtype="float64")) / spread).astype("float32")
         depth, height, width, channels = (*geometry.canvas_shape, slices.shape[-1])
         output = np.zeros((depth, height, width, channels), dtype="float32")
         top, left = geometry.offset
@@ -96,7 +115,7 @@ class Preprocessing:
                 if self.median is not None:
                     picture = cv2.medianBlur(picture, self.median)
                 if self.size is not None:
-                    picture = cv2.resize(picture, (columns, rows), interpolation=cv2.INTER_LINEAR)
+                    picture = self._resized(picture, rows, columns)
                 output[index, top : top + rows, left : left + columns, channel] = picture
         return output, geometry
 
@@ -109,7 +128,7 @@ class Preprocessing:
         return shape[axes[1]], shape[axes[0]]
 
     def mask(self, labels, affine):
-        """Labels on the grid of `image`: nearest neighbour, uint8, shape `(depth, height, width, 1)`."""
+        """Labels on the grid of `image`, uint8, shape `(depth, height, width, 1)`."""
         slices, geometry = self._slices(labels, affine)
         output = np.zeros((*geometry.canvas_shape, 1), dtype="uint8")
         top, left = geometry.offset
@@ -117,10 +136,26 @@ class Preprocessing:
         for index in range(len(output)):
             picture = slices[index, :, :, 0].astype("uint8")
             if self.size is not None:
-                # EXACT samples at pixel centres, as INTER_LINEAR does; INTER_NEAREST is half a pixel beside it.
-                picture = cv2.resize(picture, (columns, rows), interpolation=cv2.INTER_NEAREST_EXACT)
+                picture = self._resized_mask(picture, rows, columns)
             output[index, top : top + rows, left : left + columns, 0] = picture
         return output
+
+    def _resized(self, picture, rows, columns):
+        if self.resampling == "linear":
+            return cv2.resize(picture, (columns, rows), interpolation=cv2.INTER_LINEAR)
+        factors = (rows / picture.shape[0], columns / picture.shape[1])
+        resized = ndimage.zoom(picture, factors, order=3, mode="nearest", grid_mode=True)
+        return np.clip(resized, picture.min(), picture.max())  # Splines overshoot.
+
+    def _resized_mask(self, picture, rows, columns):
+        if self.resampling == "linear":
+            # EXACT samples at pixel centres, as INTER_LINEAR does; INTER_NEAREST is half a pixel beside it.
+            return cv2.resize(picture, (columns, rows), interpolation=cv2.INTER_NEAREST_EXACT)
+        resized = np.zeros((rows, columns), dtype="uint8")
+        for value in np.unique(picture[picture > 0]):
+            share = cv2.resize((picture == value).astype("float32"), (columns, rows), interpolation=cv2.INTER_LINEAR)
+            resized[share >= 0.5] = value
+        return resized
 
     def _reorientation(self, affine):
         """nibabel's axis transform: row i tells where axis i of the file goes, and whether it is flipped."""

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from data_prep import prepare as prepare_module
-from data_prep.archive import BadDataset
+from data_prep.archive import BadDataset, split_patients
 from data_prep.checks import KINDS, Report
 from data_prep.decathlon import find_task, open_archive
 from data_prep.prepare import prepare
-from data_prep.prepared import DamagedData, Prepared, split_patients
+from data_prep.prepared import DamagedData, Prepared
 from keras_uq.preprocessing import Preprocessing
 
 STEPS = Preprocessing(window=(300, 150), median=3, size=(16, 16))

@@ -1,0 +1,347 @@
+"""The five picture datasets of Yeung et al. (2021): a case is a colour picture and one mask of its size."""
+
+import csv
+import hashlib
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from data_prep.archive import Archive, BadDataset, Case, natural
+from keras_uq.preprocessing import BadScan, Scan
+
+# Masks come as 0 and 255, some with shades between after a conversion.
+THRESHOLD = 127
+FOLDS = 5
+
+
+@dataclass(frozen=True)
+class Collection:
+    """One dataset.
+
+    Args:
+        key: Its folder below the data folder.
+        name: As printed.
+        foreground: What the masks show.
+        modality: Of the pictures.
+        counts: Printed sizes of the training, validation and test set.
+        find: `folder -> root`, the folder that holds its parts, or `None` if `folder` is another dataset.
+        cases: `root -> cases`.
+        how_to_get: Printed by errors about absent data.
+    """
+
+    key: str
+    name: str
+    foreground: str
+    modality: str
+    counts: tuple
+    find: Callable
+    cases: Callable
+    how_to_get: str
+
+
+def open_archive(folder):
+    """The collection in `folder` as an `Archive`, or `None` if it holds none.
+
+    Raises:
+        BadDataset: If it is one without a case.
+    """
+    for collection in COLLECTIONS.values():
+        root = collection.find(Path(folder))
+        if root is not None:
+            break
+    else:
+        return None
+    cases = tuple(sorted(collection.cases(root), key=lambda case: natural(case.name)))
+    if not cases:
+        raise BadDataset(f"{root.name} holds no case of {collection.name}. {collection.how_to_get}")
+    return Archive(
+        name=collection.name,
+        cases=cases,
+        labels={0: "background", 1: collection.foreground},
+        modality=collection.modality,
+        digest=hashlib.sha256("\n".join(case.name for case in cases).encode()).hexdigest(),
+        read_image=read_picture,
+        read_label=read_masks if collection.key == "dsb2018" else read_mask,
+        splits=_splits(collection, cases),
+        pictures=True,
+    )
+
+
+def read_picture(path):
+    """A picture as a `Scan` of one slice, `(width, height, 1, 3)`, uint8; greys are repeated, transparency is dropped.
+
+    Raises:
+        BadScan: `missing`, `unreadable`, `truncated` or `too_large`.
+    """
+    return _scan(_decode(path, "RGB").transpose(1, 0, 2)[:, :, np.newaxis])
+
+
+def read_mask(path):
+    """A mask as a `Scan`, `(width, height, 1)` of 0 and 1: what is lighter than half. Raises as `read_picture` does."""
+    return _scan((_decode(path, "L") > THRESHOLD).T[:, :, np.newaxis].astype("uint8"))
+
+
+def read_masks(folder):
+    """The union of all masks in a folder, one a nucleus, as `read_mask` gives one.
+
+    Raises:
+        BadScan: Also `missing` for no mask, and `shape_mismatch` for masks of several sizes.
+    """
+    paths = sorted(_pictures(Path(folder), (".png",)))
+    if not paths:
+        raise BadScan("missing", f"{Path(folder).parent.name} has no PNG in its folder {Path(folder).name}.")
+    union = None
+    for path in paths:
+        mask = _decode(path, "L") > THRESHOLD
+        if union is not None and mask.shape != union.shape:
+            raise BadScan("shape_mismatch", f"Mask {path.name} is {mask.shape}, {paths[0].name} is {union.shape}.")
+        union = mask if union is None else union | mask
+    return _scan(union.T[:, :, np.newaxis].astype("uint8"))
+
+
+def split_counts(cases, seed, counts, grouped=False):
+    """Shuffle and split in the proportions of `counts`.
+
+    Args:
+        cases: `Case` objects.
+        seed: Of the shuffle.
+        counts: Sizes of training, validation and test set; met exactly if their sum is the number of cases.
+        grouped: Keep the cases of a group in one set. The sizes are then met as nearly as whole groups allow.
+
+    Returns:
+        Sorted names under `train`, `validation` and `test`, each with at least one.
+    """
+    groups = {}
+    for case in cases:
+        groups.setdefault(case.group if grouped else case.name, []).append(case.name)
+    if len(groups) < 3:
+        raise BadDataset(f"Three sets need at least three cases or groups. Received: {len(groups)}.")
+    shares = np.array(counts) / sum(counts)
+    tests, validations = (max(round(len(cases) * share), 1) for share in (shares[2], shares[1]))
+    rng = np.random.default_rng(seed)
+    order = [sorted(groups)[index] for index in rng.permutation(len(groups))]
+    sets = {"test": [], "validation": [], "train": []}
+    for position, name in enumerate(order):
+        left = len(order) - position  # Later sets need a group each.
+        if len(sets["test"]) < tests and left > 2:
+            sets["test"] += groups[name]
+        elif len(sets["validation"]) < validations and (left > 1 or not sets["validation"]):
+            sets["validation"] += groups[name]
+        else:
+            sets["train"] += groups[name]
+    return {part: sorted(sets[part], key=natural) for part in ("train", "validation", "test")}
+
+
+def _splits(collection, cases):
+    def images(good, seed):
+        return split_counts(good, seed, collection.counts)
+
+    if collection.key == "drive":
+        return _drive_splits(cases)
+    splits = {"images": images}
+    if all(case.group for case in cases):
+        splits["sequences"] = lambda good, seed: split_counts(good, seed, collection.counts, grouped=True)
+    return splits
+
+
+def _drive_splits(cases):
+    """The authors' split of 40 labelled images; of the official 20, five folds of 13, 3 and 4."""
+    if any(case.group == "test" for case in cases):
+
+        def authors(good, seed):
+            training = [case.name for case in good if case.group == "training"]
+            tests = [case.name for case in good if case.group == "test"]
+            return {"train": training[:16], "validation": training[16:], "test": tests}
+
+        return {"images": authors}
+
+    def fold(number):
+        def split(good, seed):
+            names = [case.name for case in good]
+            tests = np.array_split(names, FOLDS)[number].tolist()
+            rest = [name for name in names if name not in tests]
+            start = number * len(rest) // FOLDS
+            validation = [rest[(start + step) % len(rest)] for step in range(3)]
+            train = [name for name in rest if name not in validation]
+            return {"train": train, "validation": sorted(validation, key=natural), "test": tests}
+
+        return split
+
+    return {"images": fold(0), **{f"fold{number}": fold(number) for number in range(FOLDS)}}
+
+
+def _decode(path, mode):
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as picture:
+            return np.asarray(picture.convert(mode))
+    except FileNotFoundError as error:
+        raise BadScan("missing", f"{path.name} does not exist.") from error
+    except Image.DecompressionBombError as error:
+        raise BadScan("too_large", f"{path.name} declares too many pixels ({error}).") from error
+    except UnidentifiedImageError as error:
+        raise BadScan("unreadable", f"{path.name} is no picture.") from error
+    except (OSError, SyntaxError, ValueError) as error:  # Pillow raises all three for damaged files.
+        raise BadScan("truncated", f"{path.name} is damaged or ends early ({error}).") from error
+
+
+def _scan(voxels):
+    return Scan(voxels, np.eye(4), (1.0, 1.0, 1.0), header=None)
+
+
+def _pictures(folder, suffixes):
+    """Files of these kinds; hidden companions are passed over."""
+    if not folder.is_dir():
+        return []
+    return [path for path in folder.iterdir() if path.suffix.lower() in suffixes and path.name[0] not in "._"]
+
+
+def _below(folder, *parts, depth=3):
+    """The first folder, up to `depth` levels below, that has all of `parts` as folders."""
+    for level in range(depth + 1):
+        for candidate in sorted(folder.glob("/".join(["*"] * level)) if level else [folder]):
+            if candidate.name[:1] not in "._" and all((candidate / part).is_dir() for part in parts):
+                return candidate
+    return None
+
+
+def _find_dsb2018(folder):
+    """The folder of the 64-digit folders; the archive has no folder above them."""
+    for level in range(3):
+        for candidate in sorted(folder.glob("/".join(["*"] * level)) if level else [folder]):
+            if candidate.is_dir() and any(_is_dsb_case(path) for path in candidate.iterdir()):
+                return candidate
+    return None
+
+
+def _is_dsb_case(path):
+    return re.fullmatch("[0-9a-f]{64}", path.name) is not None and path.is_dir()
+
+
+def _dsb2018_cases(root):
+    names = [path.name for path in root.iterdir() if _is_dsb_case(path)]
+    return [Case(name, root / name / "images" / f"{name}.png", root / name / "masks") for name in names]
+
+
+def _drive_cases(root):
+    cases = []
+    for part in ("training", "test"):
+        masks = root / part / "1st_manual"
+        if part == "test" and not masks.is_dir():
+            continue  # The official archive has no vessels of the test images.
+        for path in _pictures(root / part / "images", (".tif", ".png")):
+            number = path.name.partition("_")[0]
+            cases.append(Case(f"{number}_{part}", path, masks / f"{number}_manual1.gif", part))
+    return cases
+
+
+def _bus2017_cases(root):
+    return [Case(path.stem, path, root / "GT" / path.name) for path in _pictures(root / "original", (".png",))]
+
+
+def _isic2018_cases(root):
+    masks = root / "ISIC2018_Task1_Training_GroundTruth"
+    images = _pictures(root / "ISIC2018_Task1-2_Training_Input", (".jpg",))
+    return [Case(path.stem, path, masks / f"{path.stem}_segmentation.png") for path in images]
+
+
+def _cvc_cases(root):
+    groups, suffixes = {}, (".tif", ".png")
+    # Repacked copies have it one folder above their TIF and PNG.
+    listed = next((path for path in (root / "metadata.csv", root.parent / "metadata.csv") if path.exists()), None)
+    if listed is not None:
+        with open(listed, newline="") as file:
+            groups = {line["frame_id"]: line["sequence_id"] for line in csv.DictReader(file)}
+    found = _pictures(root / "Original", suffixes)
+    return [Case(path.stem, path, root / "Ground Truth" / path.name, groups.get(path.stem)) for path in found]
+
+
+def _manual(name, where, layout):
+    return f"{name} cannot be downloaded automatically: {where}. Expected there, or somewhere below: {layout}."
+
+
+COLLECTIONS = {
+    collection.key: collection
+    for collection in (
+        Collection(
+            key="drive",
+            name="DRIVE",
+            foreground="vessel",
+            modality="fundus photograph",
+            counts=(16, 4, 20),
+            find=lambda folder: _below(folder, "training/images", "training/1st_manual"),
+            cases=_drive_cases,
+            how_to_get=_manual(
+                "DRIVE",
+                "register at https://drive.grand-challenge.org and unpack training.zip and test.zip side by side",
+                "training/images/21_training.tif and training/1st_manual/21_manual1.gif (20 labelled images; test images "
+                "count if there is a test/1st_manual)",
+            ),
+        ),
+        Collection(
+            key="bus2017",
+            name="BUS2017",
+            foreground="lesion",
+            modality="ultrasound",
+            counts=(104, 26, 33),
+            find=lambda folder: _below(folder, "original", "GT"),
+            cases=_bus2017_cases,
+            how_to_get=_manual(
+                "BUS2017 (Dataset B of Yap et al., 2018)",
+                "send the signed agreement of http://www2.docm.mmu.ac.uk/STAFF/M.Yap/dataset.php (research only)",
+                "original/000001.png and GT/000001.png (163 of each)",
+            ),
+        ),
+        Collection(
+            key="dsb2018",
+            name="2018DSB",
+            foreground="nucleus",
+            modality="microscopy",
+            counts=(428, 108, 134),
+            find=_find_dsb2018,
+            cases=_dsb2018_cases,
+            how_to_get=(
+                "Download it (CC0; https://bbbc.broadinstitute.org/BBBC038): python -m data_prep.download "
+                "stage1_train --to <data>/dsb2018. Expected there: stage1_train.zip, or its folders "
+                "<64 digits>/images/<64 digits>.png and <64 digits>/masks/*.png (670 images)."
+            ),
+        ),
+        Collection(
+            key="isic2018",
+            name="ISIC2018",
+            foreground="lesion",
+            modality="dermoscopy",
+            counts=(1661, 415, 518),
+            find=lambda folder: _below(
+                folder, "ISIC2018_Task1-2_Training_Input", "ISIC2018_Task1_Training_GroundTruth"
+            ),
+            cases=_isic2018_cases,
+            how_to_get=(
+                "Download it (10 GB; terms at https://challenge.isic-archive.com/data/#2018): python -m "
+                "data_prep.download isic2018 --to <data>/isic2018, and unpack both archives there. Expected: "
+                "ISIC2018_Task1-2_Training_Input/ISIC_0000000.jpg and "
+                "ISIC2018_Task1_Training_GroundTruth/ISIC_0000000_segmentation.png (2594 of each)."
+            ),
+        ),
+        Collection(
+            key="cvc",
+            name="CVC-ClinicDB",
+            foreground="polyp",
+            modality="colonoscopy",
+            counts=(392, 98, 122),
+            find=lambda folder: _below(folder, "Original", "Ground Truth"),
+            cases=_cvc_cases,
+            how_to_get=_manual(
+                "CVC-ClinicDB",
+                "get it from https://polyp.grand-challenge.org/CVCClinicDB/ and unpack it with unar or 7z, since it is a "
+                "RAR archive whatever its name ends in",
+                "Original/1.tif and 'Ground Truth'/1.tif (612 of each; .png will do). A metadata.csv with frame_id and "
+                "sequence_id allows a split by sequence",
+            ),
+        ),
+    )
+}
