@@ -15,6 +15,11 @@ OPTIONS = [
 ]
 
 
+# Arguments that configurations of before do not have, left out where they change nothing: the same loss has the same
+# configuration, now and then.
+LATER = {"penalty_gamma": 1.0, "squared": False, "variant": "recommended"}
+
+
 class SegmentationLoss(keras.losses.Loss):
     """Base of every loss here: one value an image, `(batch,)`; Keras applies `sample_weight` and `reduction`.
 
@@ -99,4 +104,5 @@ class SegmentationLoss(keras.losses.Loss):
         return super().__call__(y_true if mask is None else (y_true, mask), y_pred, sample_weight)
 
     def get_config(self):
-        return {**super().get_config(), "dtype": self.dtype, **self.arguments}
+        arguments = {name: value for name, value in self.arguments.items() if name not in LATER or value != LATER[name]}
+        return {**super().get_config(), "dtype": self.dtype, **arguments}

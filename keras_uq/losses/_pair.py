@@ -64,18 +64,20 @@ class Pair:
     def soft_counts(self, penalty_gamma=1.0, clip_labels=False):
         """Soft true positives, false positives and false negatives of each class, each `(batch, classes)`.
 
-        With `penalty_gamma`, each voxel's share of the last two is raised to that power; `clip_labels` keeps the labels
-        that enter them 1e-7 away from 0 and 1.
+        With `penalty_gamma`, each voxel's share of the last two is raised to that power; `clip_labels` keeps labels and
+        probabilities 1e-7 away from 0 and 1.
         """
         if penalty_gamma <= 0:
             raise ValueError(f"The power of the errors must be positive. Received: {penalty_gamma!r}.")
-        y_true, y_pred = self.y_true, self.y_pred
+        present, absent, yes, no = self.y_true, 1 - self.y_true, self.y_pred, 1 - self.y_pred
         if clip_labels:
-            y_true, y_pred = (ops.clip(values, SMALLEST, 1 - SMALLEST) for values in (y_true, y_pred))
-        false_positive, false_negative = (1 - y_true) * y_pred, y_true * (1 - y_pred)
+            # Each from below: in float32, 1 minus a number near 1 - 1e-7 is not 1e-7.
+            present, absent, yes, no = (ops.maximum(values, SMALLEST) for values in (present, absent, yes, no))
+        false_positive, false_negative = absent * yes, present * no
         if penalty_gamma != 1:
-            false_positive, false_negative = (_power(x, penalty_gamma) for x in (false_positive, false_negative))
-        counts = (y_true * y_pred, false_positive, false_negative)
+            least = SMALLEST**2 if clip_labels else SMALLEST
+            false_positive, false_negative = (_power(x, penalty_gamma, least) for x in (false_positive, false_negative))
+        counts = (present * yes, false_positive, false_negative)
         # Clipping has moved ignored voxels away from zero.
         return tuple(self.voxel_sum(count) if clip_labels else self._sum(count) for count in counts)
 
@@ -121,10 +123,10 @@ def check_variant(caller, variant, known):
         raise ValueError(f"{caller} expects `variant` to be one of {known}. Received: variant={variant!r}.")
 
 
-def _power(errors, exponent):
+def _power(errors, exponent, least):
     """`errors ** exponent`, with a slope of 0 in place of an infinite or undefined one where there is no error."""
     none = errors <= 0
-    powered = ops.maximum(ops.where(none, ops.ones_like(errors), errors), SMALLEST) ** exponent
+    powered = ops.maximum(ops.where(none, ops.ones_like(errors), errors), least) ** exponent
     return ops.where(none, ops.zeros_like(errors), powered)
 
 

@@ -72,7 +72,7 @@ class Preprocessing:
 
     def to_json(self):
         """The configuration as JSON text. Later additions are left out where they change nothing."""
-        values = {name: value for name, value in asdict(self).items() if LATER.get(name) != value}
+        values = {name: value for name, value in asdict(self).items() if name not in LATER or value != LATER[name]}
         return json.dumps(values, indent=2)
 
     @classmethod
