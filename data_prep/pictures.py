@@ -278,8 +278,8 @@ COLLECTIONS = {
             how_to_get=_manual(
                 "DRIVE",
                 "register at https://drive.grand-challenge.org and unpack training.zip and test.zip side by side",
-                "training/images/21_training.tif and training/1st_manual/21_manual1.gif (20 labelled images; test images "
-                "count if there is a test/1st_manual)",
+                "training/images/21_training.tif and training/1st_manual/21_manual1.gif (20 labelled images; test "
+                "images count if there is a test/1st_manual)",
             ),
         ),
         Collection(
@@ -337,8 +337,8 @@ COLLECTIONS = {
             cases=_cvc_cases,
             how_to_get=_manual(
                 "CVC-ClinicDB",
-                "get it from https://polyp.grand-challenge.org/CVCClinicDB/ and unpack it with unar or 7z, since it is a "
-                "RAR archive whatever its name ends in",
+                "get it from https://polyp.grand-challenge.org/CVCClinicDB/ and unpack it with unar or 7z, since it is "
+                "a RAR archive whatever its name ends in",
                 "Original/1.tif and 'Ground Truth'/1.tif (612 of each; .png will do). A metadata.csv with frame_id and "
                 "sequence_id allows a split by sequence",
             ),

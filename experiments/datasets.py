@@ -1,6 +1,8 @@
 """Find or make the prepared folder a run needs."""
 
+import contextlib
 import dataclasses
+import fcntl
 import hashlib
 import json
 import os
@@ -70,20 +72,29 @@ def prepared(table, settings, profile, data=None, dataset=None, skip_bad=False, 
     }
     key = hashlib.sha256(json.dumps(arguments, sort_keys=True).encode()).hexdigest()[:12]
     output = folder / f"{dataset.replace('/', '_').replace(' ', '-')}-{key}"
-    if not (output / "dataset.json").exists():
-        output.parent.mkdir(parents=True, exist_ok=True)
-        prepare(
-            source,
-            output,
-            steps,
-            foreground=foreground,
-            max_cases=settings.max_cases,
-            split=split,
-            skip_bad=skip_bad,
-            track=track,
-        )
+    with _alone(output):
+        if not (output / "dataset.json").exists():
+            prepare(
+                source,
+                output,
+                steps,
+                foreground=foreground,
+                max_cases=settings.max_cases,
+                split=split,
+                skip_bad=skip_bad,
+                track=track,
+            )
     found = Prepared(output)
     return SliceSplit(found) if settings.split == "slices" else found, dataset, archive.modality
+
+
+@contextlib.contextmanager
+def _alone(output):
+    """One process at a time: two tables may be started side by side."""
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with open(output.with_name(output.name + ".lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def example(data):

@@ -1,4 +1,4 @@
-"""The figures of a run, from its records."""
+"""Figures that the papers share: the pictures of chosen cases, and learning curves."""
 
 import numpy as np
 import pandas as pd
@@ -31,71 +31,32 @@ def choose_panels(folder):
     temporary.replace(folder / "panels.npz")
 
 
-def draw(folder, title):
-    """`{name: (figure, caption)}` of a run, in the order of the page."""
-    run, measured = measures.run_of(folder), measures.cells(folder)
-    histories, scores, confidence = {}, {}, {}
-    for row in run["rows"]:
-        of_row = measured[measured["row"] == row]
-        if of_row.empty:
-            continue
-        records = [path / "history.csv" for path in of_row["folder"]]
+def panel_rows(folder, which):
+    """The chosen case, and `{row: {kind: picture}}` of it; `None` without pictures.
+
+    Args:
+        folder: Of the run.
+        which: `"best"` or `"worst"`.
+    """
+    if not (folder / "panels.npz").exists():
+        return None
+    found = {}
+    with np.load(folder / "panels.npz", allow_pickle=False) as panels:
+        for row in measures.run_of(folder)["rows"]:
+            prefix = f"{which}|{row}|"
+            of_row = {name.removeprefix(prefix): panels[name] for name in panels.files if name.startswith(prefix)}
+            if of_row:
+                found[row] = of_row
+        return str(panels[f"{which}|case"]), found
+
+
+def learning_curves(folder, title, column="val_dice", label="validation Dice (soft, pooled)"):
+    """A column of the histories by epoch, figure and caption."""
+    histories = {}
+    for row, cells in measures.cells(folder).groupby("row", sort=False):
+        records = [path / "history.csv" for path in cells["folder"]]
         if all(path.exists() for path in records):  # A row made of other cells has none.
-            histories[row] = [pd.read_csv(path)["val_dice"].to_numpy() for path in records]
-        cases = pd.concat(measures.cases_of(path) for path in of_row["folder"])
-        scores[row] = (cases["dice"].to_numpy(), cases["uncertainty_mean"].to_numpy())
-        confidence[row] = (
-            of_row["mean_prediction"].mean(),
-            of_row["mean_prediction_std_slice"].mean(),
-            of_row["mean_prediction_std_pixel"].mean(),
-        )
-    found = {}
-    with np.load(folder / "example.npz", allow_pickle=False) as example:
-        stages = {name: example[name] for name in ("original", "rescaled", "filtered")}
-        found["preparation"] = (
-            plots.preparation_panel(stages, example["mask"], run["modality"], title),
-            f"Preparation (Fig. 2): {example['case']}, slice {example['slice']}, as scanned, rescaled, and after the "
-            "median filter; the label is outlined.",
-        )
-    found |= {
-        "learning_curves": (
-            plots.learning_curves(histories, "validation Dice (soft, pooled)", title),
-            "Validation Dice by epoch. Bold: mean over seeds; thin: seeds.",
-        ),
-        "case_scores": (
-            plots.case_scores(scores, ("Dice at 0.5", "mean entropy (nat)"), title),
-            "Each dot is a test case of one seed; the bar is the median.",
-        ),
-        "violin": (
-            plots.violin(measures.slice_values(folder), "mean entropy of a slice (nat)", title),
-            "Uncertainty by loss (Fig. 3): distribution over the slices of the test cases, means of seeds; lines are "
-            "quartiles. Logarithmic axis.",
-        ),
-        "confidence": (
-            plots.confidence(confidence, measured["foreground"].mean(), title),
-            "Mean prediction by loss (Fig. 4). Thick bar: std over slices; thin bar: std over pixels. Dashed: share of "
-            "foreground in the labels, which a calibrated network would predict on average.",
-        ),
-    }
-    if (folder / "panels.npz").exists():
-        with np.load(folder / "panels.npz", allow_pickle=False) as panels:
-            for which, figure in (("best", 5), ("worst", 6)):
-                rows = _panel_rows(panels, which, run["rows"])
-                slice_ = next(iter(rows.values()))["slice"]
-                case = panels[f"{which}|case"]
-                found[f"qualitative_{which}"] = (
-                    plots.qualitative_panel(rows, f"{title}\n{which} case: {case}, slice {slice_}"),
-                    f"The {which} test case (Fig. {figure}): {case}, the slice with most foreground. Rule: {RULE}. "
-                    "Entropy is laid over the image where it exceeds a tenth of its maximum, log 2.",
-                )
-    return found
-
-
-def _panel_rows(panels, which, rows):
-    found = {}
-    for row in rows:
-        prefix = f"{which}|{row}|"
-        of_row = {name.removeprefix(prefix): panels[name] for name in panels.files if name.startswith(prefix)}
-        if of_row:
-            found[row] = of_row
-    return found
+            histories[row] = [pd.read_csv(path)[column].to_numpy() for path in records]
+    ordered = {row: histories[row] for row in measures.run_of(folder)["rows"] if row in histories}
+    caption = f"{label[0].upper()}{label[1:].partition(' (')[0]} by epoch. Bold: mean over seeds; thin: seeds."
+    return plots.learning_curves(ordered, label, title), caption

@@ -14,8 +14,8 @@ from pathlib import Path
 import pandas as pd
 
 from data_prep.prepared import write_text
-from experiments import figures, measures
-from experiments.measures import FURTHER, MEASURES, OURS, SPREADS, build_table, cells
+from experiments import measures, study
+from experiments.measures import build_table, cells
 
 RUNS = Path("results/runs")
 README_START, README_END = "<!-- measured -->", "<!-- /measured -->"
@@ -43,7 +43,7 @@ def write_tables(folder):
     for name, frame, digits in (
         ("table", table, "%.6g"),
         ("comparison", measures.build_comparison(folder), "%.4g"),
-        ("tests", measures.build_tests(folder), "%.4g"),
+        ("tests", study.of(run["paper"]).tests(folder), "%.4g"),
     ):
         write_text(Path(folder) / f"{name}.csv", frame.to_csv(index=False, float_format=digits, lineterminator="\n"))
     text = _markdown(run, table)
@@ -56,7 +56,7 @@ def write_report(folder):
     folder = Path(folder)
     text = write_tables(folder)
     run, table = build_table(folder)
-    drawn = figures.draw(folder, _title(run))
+    drawn = study.of(run["paper"]).figures(folder, _title(run))
     (folder / "figures").mkdir(exist_ok=True)
     for name, (figure, _) in drawn.items():
         figure.savefig(folder / "figures" / f"{name}.png", dpi=DPI)
@@ -70,22 +70,24 @@ def terminal_table(folder):
     from rich.table import Table
 
     run, table = build_table(folder)
-    caption = (
-        f"U: predictive entropy in nat. {_caption(run, sorted(set(table['seeds']))).replace('Square brackets', '±')}"
-    )
+    own = study.of(run["paper"])
+    shown_too = measures.shown_measures(run)
+    caption = _caption(run, sorted(set(table["seeds"]))).replace("Square brackets", "±")
     shown = Table(title=_title(run), caption=caption, caption_justify="left", box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1))
-    shown.add_column("loss", no_wrap=True)
-    for label in ("Dice", "U mean", "U std"):
-        shown.add_column(f"{label}\npaper", justify="right", style="dim", no_wrap=True)
-        shown.add_column(f"{label}\nhere", justify="right", no_wrap=True)
-    shown.add_column("Dice\nat 0.5", justify="right", no_wrap=True)
+    shown.add_column("row", no_wrap=True)
+    for measure, label in own.headline.items():
+        if measure in shown_too:
+            shown.add_column(f"{label}\npaper", justify="right", style="dim", no_wrap=True)
+            label = f"{label}\nhere"
+        shown.add_column(label, justify="right", no_wrap=True)
     for line in table.to_dict("records"):
         entries = []
-        for measure in ("dice", "uncertainty_mean", "uncertainty_std", "dice_hard"):
+        for measure in own.headline:
             reach = line[f"{measure}_high"] - line[measure]
             here = _interval({**line, f"{measure}_low": math.nan}, measure)
             here += "" if math.isnan(reach) else f"\n±{reach:.2g}"
-            entries += [line[f"{measure}_published"], here] if measure in MEASURES else [here]
+            printed = line.get(f"{measure}_published", "").partition(" ")[0]
+            entries += [printed, here] if measure in shown_too else [here]
         flag = f"\n{line['flag']}" if line["flag"] else ""
         shown.add_row(line["row"].removesuffix(" Loss") + flag, *entries)
     return shown
@@ -108,17 +110,19 @@ def write_readme(folders):
 
 
 def _overview(name, folders):
-    """All tables of a paper on one dataset side by side: published, and our two kinds of Dice."""
+    """All tables of a paper on one dataset side by side."""
     paper, dataset, profile = name
+    own = study.of(paper)
     columns, rows = {}, {}
     for folder in folders:
         run, table = build_table(folder)
-        data = measures.published_table(run)["dataset"].iloc[0]
+        printed = own.published(run)
+        data, first = printed["dataset"].iloc[0], measures.shown_measures(run)[0]
         label = f"[{run['table']}]({Path(folder).as_posix()}/table.md) {run['changes']}".strip() + f" ({data})"
         columns[label] = max(table["seeds"])
         for line in table.to_dict("records"):
-            shown = "not run" if math.isnan(line["dice"]) else f"{line['dice']:.3f} / {line['dice_hard']:.3f}"
-            published = f"{line['dice_published']} → " if line["dice_published"] else ""
+            shown = own.overview(line) if line["seeds"] else "not run"
+            published = f"{line[f'{first}_published']} → " if line[f"{first}_published"] else ""
             rows.setdefault(line["row"].removesuffix(" Loss"), {})[label] = published + shown
     lines = [
         f"**{paper}: the protocols of its tables on {dataset}, profile {profile}**",
@@ -128,9 +132,7 @@ def _overview(name, folders):
         *[f"| {row} | {' | '.join(of_row.get(label, '') for label in columns)} |" for row, of_row in rows.items()],
         f"| seeds | {' | '.join(map(str, columns.values()))} |",
         "",
-        "Published soft Dice (on the paper's data) → ours: soft Dice, pooled / Dice at 0.5, mean of cases. Ours are "
-        f"on {dataset}: no reproduction of the published column. Intervals, uncertainty, error detection and every "
-        "departure from the protocol are in the linked tables.",
+        own.overview_note.format(dataset=dataset),
         "",
     ]
     return "\n".join(lines)
@@ -142,20 +144,21 @@ def _title(run):
 
 
 def _markdown(run, table):
-    paper = measures.published_table(run)["dataset"].iloc[0]
-    shown = {name: MEASURES[name] for name in measures.shown_measures(run)}
+    own = study.of(run["paper"])
+    paper = own.published(run)["dataset"].iloc[0]
+    shown = {name: own.measures[name] for name in measures.shown_measures(run)}
     lines = [
         f"**{_title(run)}**",
         "",
         f"| loss | seeds | {' | '.join(f'{label}: published ({paper}) | here' for label in shown.values())} |"
-        f" {' | '.join(OURS.values())} | flags |",
-        f"| --- | --- |{' --- | --- |' * len(shown)}{' --- |' * len(OURS)} --- |",
+        f" {' | '.join(own.ours.values())} | flags |",
+        f"| --- | --- |{' --- | --- |' * len(shown)}{' --- |' * len(own.ours)} --- |",
     ]
     for line in table.to_dict("records"):
         entries = [line["row"], str(line["seeds"])]
         for measure in shown:
             entries += [line[f"{measure}_published"], _interval(line, measure)]
-        entries += [_interval(line, measure) for measure in OURS]
+        entries += [_interval(line, measure) for measure in own.ours]
         lines.append(f"| {' | '.join([*entries, line['flag']])} |")
     lines += ["", _caption(run, sorted(set(table["seeds"])))]
     codes = {code for flag in table["flag"] for code in flag.split(";") if code}
@@ -166,13 +169,13 @@ def _markdown(run, table):
 
 
 def _caption(run, seeds):
-    cases = run["cases"]
+    cases, own = run["cases"], study.of(run["paper"])
     said = [
         f"Test cases: {cases['test']}; training {cases['train']}, validation {cases['validation']}.",
-        "Square brackets: 95 % interval of the mean over seeds (Student's t)."
-        if max(seeds) > 1
-        else "One seed: no interval.",
-        f"The uncertainty's std is taken over {run['spread']}s, which is what the printed column fits.",
+        "One seed: no interval."
+        if "seeds" in own.interval and max(seeds) == 1
+        else f"Square brackets: {own.interval}.",
+        *own.notes(run),
     ]
     if run["dataset"].startswith("synthetic "):
         said.append("SYNTHETIC PHANTOM: generated images, no patients; the published column is on other data.")
@@ -198,20 +201,23 @@ def _number(value):
 
 
 def _page(folder, run, table, drawn):
-    measured = cells(folder)
+    measured, own = cells(folder), study.of(run["paper"])
     shown = table[["row", "seeds"]].rename(columns={"row": "loss"})
     for measure in measures.shown_measures(run):
-        shown[f"{MEASURES[measure]}: published"] = table[f"{measure}_published"]
-        shown[f"{MEASURES[measure]}: here"] = [_interval(line, measure, "\n") for line in table.to_dict("records")]
+        shown[f"{own.measures[measure]}: published"] = table[f"{measure}_published"]
+        shown[f"{own.measures[measure]}: here"] = [_interval(line, measure, "\n") for line in table.to_dict("records")]
     shown["flags"] = table["flag"]
     further = table[["row"]].rename(columns={"row": "loss"})
-    for measure, label in OURS.items():
+    for measure, label in own.ours.items():
         further[label] = [_interval(line, measure, "\n") for line in table.to_dict("records")]
-    for measure, label in FURTHER.items():
-        further[label] = [_number(value) for value in table[measure]]
-    spreads = table[["row"]].rename(columns={"row": "loss"})
-    for measure, label in SPREADS.items():
-        spreads[label] = [_number(value) for value in table[measure]]
+    sections = "\n".join(
+        f"<h2>{html.escape(title)}</h2>\n<p>{html.escape(text)}</p>\n{_html_table(_numbers(frame))}"
+        for title, text, frame in own.sections(table)
+    )
+    in_sections = {label for _, _, frame in own.sections(table) for label in frame}
+    for measure, label in own.further.items():
+        if label not in in_sections:
+            further[label] = [_number(value) for value in table[measure]]
     provenance = json.loads((measured["folder"].iloc[0] / "provenance.json").read_text())
     pictures = "\n".join(
         f'<figure><img src="figures/{name}.png" alt="{html.escape(caption)}"><figcaption>{html.escape(caption)}'
@@ -250,22 +256,15 @@ dt {{ font-weight: 600 }} dd {{ margin: 0 0 .4rem 0 }}
 <p>{html.escape(run["title"])}. {html.escape(_caption(run, sorted(set(table["seeds"]))))}</p>
 {_html_table(shown)}
 <h2>Beyond the paper</h2>
-<p>Does uncertainty lie where the errors are? Over whole scans, means of test cases. AUROC: how often a wrong voxel is
-more uncertain than a right one; the distant background makes it high for every network. Overlap: Dice between the
-errors and as many of the most uncertain voxels; by chance it is the error rate. Risk-coverage: mean error rate over all
-shares of voxels that one might keep, lower is better; it grows with the error rate, its excess above the ideal order
-does not.</p>
+<p>{html.escape(own.beyond)}</p>
 {_html_table(further)}
-<h2>Over slices and over pixels</h2>
-<p>The printed standard deviations are over one in some tables and over the other in others; here are both.</p>
-{_html_table(spreads)}
+{sections}
 <h2>Case by case against {html.escape(run["reference"])}</h2>
 <p>Mean difference over the test cases (each the mean of its seeds) and its 95 % bootstrap interval over cases.</p>
 {_html_table(_side_by_side(measures.build_comparison(folder)))}
 <h2>Do the losses differ at all?</h2>
-<p>{html.escape(run["tests_note"])} Effect: eta squared (ANOVA) or Kendall's W (Friedman), from 0 to 1; n: values in all
-(ANOVA) or cases (Friedman).</p>
-{_html_table(measures.build_tests(folder))}
+<p>{html.escape(own.tests_note(run))}</p>
+{_html_table(own.tests(folder))}
 <h2>Figures</h2>
 <div class="figures">
 {pictures}
@@ -275,6 +274,11 @@ does not.</p>
 <p>For research. Not a medical device.</p>
 </body></html>
 """
+
+
+def _numbers(frame):
+    """A table whose numbers are texts."""
+    return frame.map(lambda value: _number(value) if isinstance(value, float) else value)
 
 
 def _side_by_side(comparison):

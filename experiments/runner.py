@@ -19,8 +19,7 @@ from rich.console import Console
 from rich.progress import track
 
 from data_prep.prepared import write_text
-from experiments import datasets, figures, record
-from experiments.scoring import score
+from experiments import datasets, figures, record, study
 from experiments.table import PROFILES, Changes, Row, apply_profile, departures
 from experiments.training import MODES, Diverged, build, model_config, train, weights_file
 from keras_uq.inference import MCDropout, save_model
@@ -116,7 +115,7 @@ def run(table, options):
         "rows": _rows_of_run(table, folder),
     }
     write_text(folder / "run.json", json.dumps(about, indent=2) + "\n")
-    shutil.copyfile(datasets.example(data), folder / "example.npz")
+    study.of(table.paper).illustrate(data, settings, folder)
     seeds = range(options.seeds or profile.seeds) if options.seed is None else [options.seed]
     rows = table.rows if options.row is None else [table.row(options.row)]
     cells = [(row, seed) for seed in seeds for row in _with_inputs(table, rows)]
@@ -168,8 +167,8 @@ def run_cell(table, row, seed, settings, data, folder, tensorboard=None):
         save_model(model, cell / "model.keras", Preprocessing(**data.description["preprocessing"]))
     begin = time.monotonic()
     predictor = (row.predictor or _default_predictor(settings))(model, seed, inputs)
-    lines, slices, panels = score(
-        predictor, data, settings.volumes, track=lambda cases: track(cases, "sampling", console=CONSOLE)
+    tables, panels = study.of(table.paper).score(
+        predictor, data, settings, track=lambda cases: track(cases, "predicting", console=CONSOLE)
     )
     np.savez_compressed(cell / "panels.npz", **panels)
     # The record of the training goes first and comes last: it never stands beside weights of another one.
@@ -179,7 +178,7 @@ def run_cell(table, row, seed, settings, data, folder, tensorboard=None):
     for name in names:
         if (training / name).exists():
             shutil.copyfile(training / name, cell / name)
-    record.write(cell, config, {"cases.csv": lines, "slices.csv": slices}, time.monotonic() - begin, data)
+    record.write(cell, config, tables, time.monotonic() - begin, data)
     shutil.rmtree(training)
     return cell
 

@@ -15,11 +15,12 @@ the inputs of a function first.
 - `from_logits`: `y_pred` holds logits.
 - `mask` (function and `__call__` only): True where a voxel counts, `(batch, *spatial)`.
 
-The cross-entropies of whole distributions (categorical, asymmetric focal, and those parts of Combo and Unified Focal) sum
+Cross-entropies of whole distributions (categorical, asymmetric focal, and those parts of Combo and Unified Focal) sum
 over exclusive classes; there `class_weights` multiply the terms of the sum.
 
-Overlap losses also take `penalty_gamma` (2 for the "++" form of Yeung et al., 2021) and `smooth`, in voxels, added to numerator and denominator, so that a class in neither map costs
-0, and `smooth_numerator`, which replaces it in the numerator (0 for Mehrtash et al., 2020).
+Overlap losses also take `penalty_gamma` (2 for the "++" form of Yeung et al., 2021) and `smooth`, in voxels, added to
+numerator and denominator, so that a class in neither map costs 0; some take `smooth_numerator`, which replaces it in
+the numerator (0 for Mehrtash et al., 2020), and `variant`, where a paper and its published code differ.
 
 Wrong shapes, options or weights raise a `ValueError` that says what was expected, what came and how to mend it.
 
@@ -42,7 +43,7 @@ false negative.
 | Eq. 9, DSC++ | `DicePlusPlus(gamma=2)` |
 | Eq. 13, 14, and ++ | `Combo(alpha=0.5, beta=0.5)`, and `penalty_gamma=2` |
 | Eq. 15, 16, and ++ | `Tversky(alpha=0.3, beta=0.7, smooth=1e-7)`, and `penalty_gamma=2` |
-| Eq. 17, its `1 / gamma`, and ++ | `FocalTversky(alpha=0.3, beta=0.7, exponent=0.75, smooth=1e-7)`, and `penalty_gamma=2` |
+| Eq. 17, its `1 / gamma`, and ++ | `FocalTversky(0.3, 0.7, exponent=0.75, smooth=1e-7)`, and `penalty_gamma=2` |
 | Eq. 18, its `lambda`, and ++ | `UnifiedFocal(weight=0.5, delta=0.6, gamma=0.1)`, and `penalty_gamma=2` |
 | Eq. 19 | `AsymmetricFocal(delta=0.6, gamma=0.1)` |
 | Eq. 20, 21 | `AsymmetricFocalTversky(delta=0.6, gamma=0.1)` |

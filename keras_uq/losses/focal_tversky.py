@@ -35,8 +35,8 @@ def focal_tversky(
         smooth: In voxels. If positive, a class in neither map costs nothing but `1e-7 ** exponent`.
         smooth_numerator: Replaces `smooth` in the numerator, or `None`.
         penalty_gamma: Power of each voxel's share of the false positives and negatives: 2 gives the "++" form.
-        variant: `"recommended"`; or `"released"`, whose labels are clipped to `[1e-7, 1 - 1e-7]` as in the code of Yeung
-            et al. (2021): see `dice_plus_plus`.
+        variant: `"recommended"`; or `"released"`, whose labels are clipped to `[1e-7, 1 - 1e-7]` as in the code of
+            Yeung et al. (2021): see `dice_plus_plus`.
         **options: `over`, `include_background`, `class_weights`, ...: see `keras_uq.losses`.
 
     Returns:

@@ -3,6 +3,7 @@
 The functions take whole masks or maps of one case, of any rank, and say what an empty case gives.
 """
 
+from keras_uq.metrics.calibration import Calibration
 from keras_uq.metrics.dice_metric import DiceMetric
 from keras_uq.metrics.overlap import (
     confusion_counts,
@@ -22,6 +23,7 @@ from keras_uq.metrics.uncertainty import (
 )
 
 __all__ = [
+    "Calibration",
     "DiceMetric",
     "MapStatistics",
     "RiskCoverage",

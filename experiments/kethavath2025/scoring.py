@@ -1,0 +1,85 @@
+"""What the Monte Carlo maps of a predictor say about volumes, slice by slice."""
+
+import dataclasses
+
+import numpy as np
+
+from experiments.batches import padded, volume_depth
+from experiments.scoring import foreground_probability, numbered_cases, over_classes, overlaps, statistics
+from keras_uq import metrics
+
+
+def score(predictor, data, settings, track=list):
+    """Predict every test and validation case.
+
+    Args:
+        predictor: Has `predict(images, batch_size, case)`.
+        data: `Prepared`.
+        settings: `Settings`; with `volumes`, the predictor takes whole volumes.
+        track: Wraps the list of cases, for a progress bar.
+
+    Returns:
+        Lines for `cases.csv` (one a case) and `slices.csv` (one a slice), and arrays for `panels.npz`: of each test
+        case the slice with most foreground.
+    """
+    depth = volume_depth(data) if settings.volumes else None
+    lines, slices, panels = [], [], {}
+    for number, part, case in numbered_cases(data, track):
+        image, mask = np.asarray(data.image(case)), np.asarray(data.mask(case))[..., 0]
+        maps = _predict(predictor, image, number, depth)
+        probability = foreground_probability(maps.mean)
+        lines.append({"set": part, "case": case, **_overlaps(mask, maps), **_spread(maps, probability, mask)})
+        for at in range(len(image)):
+            slices.append(
+                {
+                    **{"set": part, "case": case, "slice": at, "labelled": int(np.count_nonzero(mask[at]))},
+                    "uncertainty": f"{maps.entropy[at].mean():.5g}",
+                    "prediction": f"{probability[at].mean():.5g}",
+                }
+            )
+        if part == "test":
+            at = int(np.argmax((mask > 0).sum(axis=(1, 2))))
+            pictures = {"image": image[at, :, :, 0], "probability": probability[at], "entropy": maps.entropy[at]}
+            panels.update({f"{case}|{name}": picture.astype("float16") for name, picture in pictures.items()})
+            panels[f"{case}|mask"] = mask[at] > 0
+            panels[f"{case}|predicted"] = maps.mask[at] > 0
+            panels[f"{case}|slice"] = np.array(at)
+    return {"cases.csv": lines, "slices.csv": slices}, panels
+
+
+def _predict(predictor, image, number, depth):
+    if depth is None:
+        return predictor.predict(image, batch_size=8, case=number)
+    maps = predictor.predict(padded(image, depth)[np.newaxis], batch_size=1, case=number)
+    arrays = {
+        entry.name: getattr(maps, entry.name)[0, : len(image)]
+        for entry in dataclasses.fields(maps)
+        if entry.name != "samples"
+    }
+    return dataclasses.replace(maps, **arrays)
+
+
+def _overlaps(mask, maps):
+    """Overlap of each foreground class; with several, their mean without a suffix and each with its number."""
+    classes = maps.mean.shape[-1]
+    each = overlaps(mask, maps.mask, classes)
+    for value, scores in each.items():
+        names = ("soft_overlap", "soft_predicted", "soft_labelled")
+        scores |= dict(zip(names, metrics.soft_counts(mask == value, maps.mean[..., value % classes])))
+    return over_classes(each)
+
+
+def _spread(maps, probability, mask):
+    """Statistics of the maps, and how well the entropy points at the errors."""
+    error = maps.mask != mask
+    risk = metrics.risk_coverage(maps.entropy, error)
+    return {
+        **statistics("uncertainty", maps.entropy),
+        **statistics("prediction", probability),
+        **statistics("mutual_information", maps.mutual_information),
+        "error_detection_auroc": metrics.error_detection_auroc(maps.entropy, error),
+        "uncertainty_error_overlap": metrics.uncertainty_error_overlap(maps.entropy, error),
+        "risk_coverage_area": risk.area,
+        "risk_coverage_excess_area": risk.excess_area,
+        "error_rate": float(error.mean()),
+    }
