@@ -95,17 +95,24 @@ def scores(folder, part="test"):
 
 
 def build_comparison(folder):
-    """Difference of each row to the reference row over test cases (means of seeds), with bootstrap interval."""
-    run, of_rows = run_of(folder), scores(folder)
-    compared = study.of(run["paper"]).compared
+    """Difference of each row to another, over test cases (means of seeds), with bootstrap interval."""
+    compared = study.of(run_of(folder)["paper"]).compared
     lines = []
-    for row, values in of_rows.items():
-        if run["reference"] not in of_rows or row == run["reference"]:
-            continue
+    for row, against, values, others in pairs(folder):
         for measure, label in compared.items():
-            difference = statistics.paired_bootstrap(values[measure], of_rows[run["reference"]][measure])
-            lines.append({"row": row, "measure": label, **difference._asdict()})
-    return pd.DataFrame(lines, columns=["row", "measure", "mean", "low", "high"])
+            difference = statistics.paired_bootstrap(values[measure], others[measure])
+            lines.append({"row": row, "against": against, "measure": label, **difference._asdict()})
+    return pd.DataFrame(lines, columns=["row", "against", "measure", "mean", "low", "high"])
+
+
+def pairs(folder, part="test"):
+    """`(row, against, scores of the row, scores of the other)` of all rows that have something to be held against."""
+    run, of_rows = run_of(folder), scores(folder, part)
+    own = study.of(run["paper"])
+    for row, values in of_rows.items():
+        against = own.against(run, row)
+        if against in of_rows and against != row:
+            yield row, against, values, of_rows[against]
 
 
 def chosen_cases(folder):

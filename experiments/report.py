@@ -212,9 +212,9 @@ def _page(folder, run, table, drawn):
         further[label] = [_interval(line, measure, "\n") for line in table.to_dict("records")]
     sections = "\n".join(
         f"<h2>{html.escape(title)}</h2>\n<p>{html.escape(text)}</p>\n{_html_table(_numbers(frame))}"
-        for title, text, frame in own.sections(table)
+        for title, text, frame in own.sections(folder, table)
     )
-    in_sections = {label for _, _, frame in own.sections(table) for label in frame}
+    in_sections = {label for _, _, frame in own.sections(folder, table) for label in frame}
     for measure, label in own.further.items():
         if label not in in_sections:
             further[label] = [_number(value) for value in table[measure]]
@@ -259,8 +259,9 @@ dt {{ font-weight: 600 }} dd {{ margin: 0 0 .4rem 0 }}
 <p>{html.escape(own.beyond)}</p>
 {_html_table(further)}
 {sections}
-<h2>Case by case against {html.escape(run["reference"])}</h2>
-<p>Mean difference over the test cases (each the mean of its seeds) and its 95 % bootstrap interval over cases.</p>
+<h2>Case by case</h2>
+<p>Mean difference to another row over the test cases (each the mean of its seeds) and its 95 % bootstrap interval over
+cases.</p>
 {_html_table(_side_by_side(measures.build_comparison(folder)))}
 <h2>Do the losses differ at all?</h2>
 <p>{html.escape(own.tests_note(run))}</p>
@@ -286,7 +287,7 @@ def _side_by_side(comparison):
     lines = {}
     for line in comparison.to_dict("records"):
         said = f"{line['mean']:+.4g}\n[{line['low']:.4g}, {line['high']:.4g}]"
-        lines.setdefault(line["row"], {"loss": line["row"]})[line["measure"]] = said
+        lines.setdefault(line["row"], {"loss": line["row"], "against": line["against"]})[line["measure"]] = said
     return pd.DataFrame(list(lines.values()))
 
 

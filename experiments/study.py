@@ -2,7 +2,7 @@
 
 import importlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,8 @@ class Study:
         beyond: What `ours` and `further` mean, on the page.
         tests: `folder -> frame`, written to `tests.csv`.
         tests_note: `run -> text` beside it.
-        sections: `table -> [(title, text, frame)]`, further tables of the page.
+        sections: `(folder, table) -> [(title, text, frame)]`, further tables of the page.
+        against: `(run, row) -> row` that it is compared with.
         figures: `(folder, title) -> {name: (figure, caption)}`.
     """
 
@@ -51,7 +52,8 @@ class Study:
     tests_note: Callable
     figures: Callable
     unit: str = "volume"
-    sections: Callable = field(default=lambda table: [])
+    sections: Callable = lambda folder, table: []
+    against: Callable = lambda run, row: run["reference"]
 
 
 def of(paper):

@@ -15,12 +15,13 @@ class Interval(NamedTuple):
     high: float
 
 
-def mean_interval(values, confidence=0.95):
+def mean_interval(values, confidence=0.95, normal=False):
     """Mean of independent values, such as one score a seed, with the interval of Student's t.
 
     Args:
         values: Numbers; NaN are left out.
         confidence: Of the interval.
+        normal: Use the normal distribution in place of t, for many values: `1.96 s / sqrt(n)` at 0.95.
 
     Returns:
         `Interval`. One value has no interval; no value gives NaN.
@@ -32,7 +33,8 @@ def mean_interval(values, confidence=0.95):
     mean = float(values.mean())
     if len(values) == 1:
         return Interval(mean, math.nan, math.nan)
-    reach = stats.t.ppf((1 + confidence) / 2, len(values) - 1) * stats.sem(values)
+    share = (1 + confidence) / 2
+    reach = (stats.norm.ppf(share) if normal else stats.t.ppf(share, len(values) - 1)) * stats.sem(values)
     return Interval(mean, mean - float(reach), mean + float(reach))
 
 

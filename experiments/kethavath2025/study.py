@@ -160,7 +160,7 @@ def _tests_note(run):
     )
 
 
-def _sections(table):
+def _sections(folder, table):
     return [
         (
             "Over slices and over pixels",

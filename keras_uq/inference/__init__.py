@@ -9,13 +9,16 @@ from keras_uq.inference.maps import UncertaintyMaps
 from keras_uq.inference.mc_dropout import MCDropout
 from keras_uq.inference.nifti import predict_nifti
 from keras_uq.inference.published import load_model, read_preprocessing, save_model
+from keras_uq.inference.threshold import choose_threshold, softmax_threshold
 
 __all__ = [
     "Ensemble",
     "MCDropout",
     "UncertaintyMaps",
+    "choose_threshold",
     "load_model",
     "predict_nifti",
     "read_preprocessing",
     "save_model",
+    "softmax_threshold",
 ]

@@ -74,8 +74,8 @@ def choose_threshold(cases, target_recall, thresholds=THRESHOLDS):
         if recall[place] >= target_recall:
             return Operating(float(threshold), float(recall[place]), float(precision[place]))
     raise ValueError(
-        f"No threshold reaches a recall of {target_recall:g}: at {candidates[-1]:g} it is {recall[-1]:.3f}. Ask for less, "
-        "offer lower thresholds, or train with a loss that finds more."
+        f"No threshold reaches a recall of {target_recall:g}: at {candidates[-1]:g} it is {recall[-1]:.3f}. Ask for "
+        "less, offer lower thresholds, or train with a loss that finds more."
     )
 
 

@@ -10,6 +10,7 @@ import pytest
 from scipy import stats
 
 from experiments import figures, measures, report
+from experiments.kethavath2025.study import build_tests
 from keras_uq.metrics import MapStatistics, map_statistics
 
 ROWS = {"Dice Loss": [0, 1], "BCE Loss": [0], "Hybrid Loss": [0]}
@@ -114,7 +115,7 @@ def test_rows_are_compared_with_the_reference_case_by_case(run_folder):
 
 
 def test_all_rows_together_are_tested_over_volumes_and_slices(run_folder):
-    tests = measures.build_tests(run_folder)
+    tests = build_tests(run_folder)
     assert len(tests) == 2 * (2 * 2 + 1)  # Two sets; two measures by two tests over volumes, one over slices.
     values = {}
     for row, seeds in ROWS.items():
@@ -132,7 +133,7 @@ def test_all_rows_together_are_tested_over_volumes_and_slices(run_folder):
     assert found.loc[("Friedman", "volume"), "statistic"] == pytest.approx(friedman.statistic)
     for cell in run_folder.glob("hybrid-*"):
         (cell / "provenance.json").unlink()
-    assert measures.build_tests(run_folder).empty  # Two rows are no question for these tests.
+    assert build_tests(run_folder).empty  # Two rows are no question for these tests.
 
 
 def test_the_best_and_the_worst_case_follow_the_rule(run_folder):

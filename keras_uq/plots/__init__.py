@@ -1,0 +1,29 @@
+"""Figures of results. Every function returns a `matplotlib.figure.Figure` and shows or writes nothing."""
+
+from keras_uq.plots.common import COLOURS, COLUMN
+from keras_uq.plots.panels import (
+    picture_grid,
+    preparation_panel,
+    qualitative_panel,
+    softmax_panel,
+    threshold_panel,
+)
+from keras_uq.plots.probabilities import measures_against, probability_histograms, threshold_curves
+from keras_uq.plots.scores import case_scores, confidence, learning_curves, violin
+
+__all__ = [
+    "COLOURS",
+    "COLUMN",
+    "case_scores",
+    "confidence",
+    "learning_curves",
+    "measures_against",
+    "picture_grid",
+    "preparation_panel",
+    "probability_histograms",
+    "qualitative_panel",
+    "softmax_panel",
+    "threshold_curves",
+    "threshold_panel",
+    "violin",
+]

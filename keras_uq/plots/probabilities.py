@@ -1,0 +1,93 @@
+"""What probabilities are like, and what a threshold makes of them."""
+
+import math
+
+import numpy as np
+
+from keras_uq.plots.common import COLOURS, line_style, new_figure, short
+
+
+def probability_histograms(rows, title=None):
+    """Share of voxels by foreground probability, one small panel a row; logarithmic height.
+
+    Args:
+        rows: `{row: (edges, background, foreground)}`: edges of the bins, and counts of background and of foreground
+            voxels in each.
+        title: Above the panels.
+
+    Reference:
+        Yeung et al. (2021), Figure 2.
+    """
+    columns = 2
+    lines = math.ceil(len(rows) / columns)
+    figure = new_figure(0.85 * lines + 0.7, title)
+    panels = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).ravel()
+    for axes, (name, (edges, background, foreground)) in zip(panels, rows.items()):
+        total = np.sum(background) + np.sum(foreground)
+        for counts, label, colour in ((background, "background", "#0072B2"), (foreground, "foreground", "#E69F00")):
+            axes.stairs(np.asarray(counts) / total, edges, fill=True, alpha=0.55, color=colour, label=label)
+        axes.set_yscale("log")
+        axes.set_title(short(name), fontsize=7, pad=2)
+        axes.tick_params(labelsize=6)
+    for axes in panels[len(rows) :]:
+        axes.set_axis_off()
+    figure.supxlabel("foreground probability", fontsize=8)
+    figure.supylabel("share of pixels", fontsize=8)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper right", ncols=2, frameon=False, fontsize=7)
+    return figure
+
+
+def threshold_curves(rows, title=None):
+    """Precision, recall and Dice against the threshold, one line a row; bands are intervals over cases.
+
+    Args:
+        rows: `{row: {"threshold": ..., "precision": (mean, low, high), "recall": ..., "dice": ...}}`, sequences.
+        title: Above the panels.
+
+    Reference:
+        Yeung et al. (2021), Figure 4, upper half.
+    """
+    figure = new_figure(4.6, title)
+    panels = figure.subplots(3, 1, sharex=True)
+    for axes, measure in zip(panels, ("precision", "recall", "dice")):
+        for number, (name, curves) in enumerate(rows.items()):
+            mean, low, high = curves[measure]
+            axes.plot(curves["threshold"], mean, linewidth=1.4, label=short(name), **line_style(number))
+            axes.fill_between(curves["threshold"], low, high, color=COLOURS[number % len(COLOURS)], alpha=0.2, lw=0)
+        axes.set_ylabel({"dice": "Dice"}.get(measure, measure), fontsize=8)
+        axes.tick_params(labelsize=7)
+        axes.grid(alpha=0.3)
+    panels[-1].set_xlabel("threshold of the softmax", fontsize=8)
+    handles = panels[0].get_legend_handles_labels()
+    figure.legend(*handles, loc="outside lower center", ncols=3, frameon=False, fontsize=7, handlelength=3)
+    return figure
+
+
+def measures_against(x, measures, xlabel, title=None):
+    """Measures against a number, one panel a measure; bars are intervals.
+
+    Args:
+        x: Numbers.
+        measures: `{label: (mean, low, high)}`, sequences like `x`.
+        xlabel: What `x` is.
+        title: Above the panels.
+    """
+    figure = new_figure(1.15 * len(measures) + 0.6, title)
+    panels = np.atleast_1d(figure.subplots(len(measures), 1, sharex=True))
+    for number, (axes, (label, (mean, low, high))) in enumerate(zip(panels, measures.items())):
+        mean, low, high = (np.asarray(values, dtype="float64") for values in (mean, low, high))
+        axes.errorbar(
+            x,
+            mean,
+            yerr=[mean - low, high - mean],
+            marker="o",
+            markersize=3,
+            linewidth=1,
+            capsize=2,
+            **line_style(number),
+        )
+        axes.set_ylabel(label, fontsize=7)
+        axes.tick_params(labelsize=7)
+        axes.grid(alpha=0.3)
+    panels[-1].set_xlabel(xlabel, fontsize=8)
+    return figure
