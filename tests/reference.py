@@ -27,45 +27,54 @@ def tensors(check, dtype="float32"):
     return tuple(np.array([part[key] for part in parts], dtype=dtype)[..., np.newaxis] for key in ("y", "p"))
 
 
-def counts(g, p):
+def counts(g, p, power=1):
     """Soft true positives, false positives, false negatives of two flat lists, added one by one."""
     tp = fp = fn = 0.0
     for label, probability in zip(g, p):
         tp += label * probability
-        fp += (1 - label) * probability
-        fn += label * (1 - probability)
+        fp += ((1 - label) * probability) ** power
+        fn += (label * (1 - probability)) ** power
     return tp, fp, fn
 
 
-def dice(g, p, smooth=1e-6):
-    tp, fp, fn = counts(g, p)
+def dice(g, p, smooth=1e-6, power=1):
+    tp, fp, fn = counts(g, p, power)
     return 1 - (2 * tp + smooth) / (2 * tp + fp + fn + smooth)
 
 
-def log_dice(g, p, smooth=1e-6):
-    return -math.log(1 - dice(g, p, smooth))
+def dice_squared(g, p, smooth=1e-6):
+    sizes = sum(a * a + b * b for a, b in zip(g, p))
+    return 1 - (2 * sum(a * b for a, b in zip(g, p)) + smooth) / (sizes + smooth)
 
 
-def jaccard(g, p, smooth=1e-6):
-    tp, fp, fn = counts(g, p)
+def dice_plus_plus(g, p):
+    return dice(g, p, smooth=1e-7, power=2)
+
+
+def log_dice(g, p, smooth=1e-6, power=1):
+    return -math.log(1 - dice(g, p, smooth, power))
+
+
+def jaccard(g, p, smooth=1e-6, power=1):
+    tp, fp, fn = counts(g, p, power)
     return 1 - (tp + smooth) / (tp + fp + fn + smooth)
 
 
-def tversky(g, p, alpha=0.3, beta=0.7, smooth=1e-6):
-    tp, fp, fn = counts(g, p)
+def tversky(g, p, alpha=0.3, beta=0.7, smooth=1e-6, power=1):
+    tp, fp, fn = counts(g, p, power)
     return 1 - (tp + smooth) / (tp + alpha * fp + beta * fn + smooth)
 
 
-def focal_tversky(g, p, alpha=0.3, beta=0.7, exponent=0.75):
-    return max(tversky(g, p, alpha, beta), 1e-7) ** exponent
+def focal_tversky(g, p, alpha=0.3, beta=0.7, exponent=0.75, power=1):
+    return max(tversky(g, p, alpha, beta, power=power), 1e-7) ** exponent
 
 
 def log_cosh(g, p):
     return sum(math.log(math.cosh(b - a)) for a, b in zip(g, p)) / len(g)
 
 
-def log_cosh_dice(g, p):
-    return math.log(math.cosh(dice(g, p)))
+def log_cosh_dice(g, p, power=1):
+    return math.log(math.cosh(dice(g, p, power=power)))
 
 
 def binary_crossentropy(g, p):
@@ -99,3 +108,41 @@ def ssim(image, other, window=11, sigma=1.5):
 def hybrid(image, other):
     g, p = image.ravel(), other.ravel()
     return jaccard(g, p) + binary_crossentropy(g, p) + ssim(image, other)
+
+
+def distributions(g, p):
+    """Each voxel's label and probabilities, background first; one channel is made two."""
+    for labels, probabilities in zip(g, p):
+        if len(labels) == 1:
+            labels, probabilities = (1 - labels[0], labels[0]), (1 - probabilities[0], probabilities[0])
+        yield labels, probabilities
+
+
+def categorical_crossentropy(g, p, foreground=1.0, background=1.0, focus=0.0):
+    total = 0.0
+    for labels, probabilities in distributions(g, p):
+        for value, (label, probability) in enumerate(zip(labels, probabilities)):
+            factor = foreground if value else background * max(1 - probability, 1e-7) ** focus
+            total -= factor * label * math.log(min(max(probability, 1e-7), 1 - 1e-7))
+    return total / len(g)
+
+
+def asymmetric_focal(g, p, delta, gamma):
+    return categorical_crossentropy(g, p, delta, 1 - delta, gamma)
+
+
+def asymmetric_focal_tversky(g, p, delta, gamma, power=1):
+    """Mean over the channels that are there; of one channel, that is the foreground."""
+    channels = range(g.shape[1])
+    each = [max(tversky(g[:, c], p[:, c], 1 - delta, delta, 1e-7, power), 1e-7) for c in channels]
+    return sum(loss if c == 0 and len(each) > 1 else loss ** (1 - gamma) for c, loss in enumerate(each)) / len(each)
+
+
+def unified_focal(g, p, weight, delta, gamma, power=1):
+    parts = asymmetric_focal(g, p, delta, gamma), asymmetric_focal_tversky(g, p, delta, gamma, power)
+    return weight * parts[0] + (1 - weight) * parts[1]
+
+
+def combo(g, p, alpha, beta, power=1):
+    index = sum(1 - tversky(g[:, c], p[:, c], 0.5, 0.5, 1e-6, power) for c in range(g.shape[1])) / g.shape[1]
+    return alpha * categorical_crossentropy(g, p, beta, 1 - beta) - (1 - alpha) * index

@@ -84,8 +84,8 @@ def picture_grid(rows, title=None):
         title: Above the grid.
     """
     columns = max(len(pairs) for pairs in rows.values())
-    figure = new_figure(COLUMN / columns * len(rows) + 0.5, title)
-    figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0, hspace=0)
+    figure = new_figure((COLUMN / columns + 0.15) * len(rows) + 0.4, title)
+    figure.get_layout_engine().set(w_pad=0.01, h_pad=0.03, wspace=0, hspace=0)
     grid = figure.subplots(len(rows), columns, squeeze=False)
     for line, (name, pairs) in zip(grid, rows.items()):
         for axes in line:

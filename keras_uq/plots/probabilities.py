@@ -20,7 +20,7 @@ def probability_histograms(rows, title=None):
     """
     columns = 2
     lines = math.ceil(len(rows) / columns)
-    figure = new_figure(0.85 * lines + 0.7, title)
+    figure = new_figure(0.85 * lines + 0.9, title)
     panels = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).ravel()
     for axes, (name, (edges, background, foreground)) in zip(panels, rows.items()):
         total = np.sum(background) + np.sum(foreground)
@@ -33,7 +33,8 @@ def probability_histograms(rows, title=None):
         axes.set_axis_off()
     figure.supxlabel("foreground probability", fontsize=8)
     figure.supylabel("share of pixels", fontsize=8)
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper right", ncols=2, frameon=False, fontsize=7)
+    handles = panels[0].get_legend_handles_labels()
+    figure.legend(*handles, loc="outside lower center", ncols=2, frameon=False, fontsize=7)
     return figure
 
 

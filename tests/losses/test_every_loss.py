@@ -21,13 +21,26 @@ OVERLAP = [
     losses.Tversky(alpha=0.3, beta=0.7),
     losses.FocalTversky(alpha=0.3, beta=0.7),
     losses.LogCoshDice(),
+    losses.DicePlusPlus(),
 ]
+# One expression of the whole distribution: with exclusive classes, more than a mean over classes.
+CATEGORICAL = [losses.CategoricalCrossentropy(), losses.AsymmetricFocal(gamma=0.5)]
+COMPOUND = [losses.Combo(beta=0.6), losses.AsymmetricFocalTversky(gamma=0.2), losses.UnifiedFocal(weight=0.3)]
 VOXELWISE = [losses.LogCosh(), losses.BinaryCrossentropy()]
 STRUCTURAL = [losses.SSIM(), losses.Hybrid()]
-EVERY_LOSS = [*OVERLAP, *VOXELWISE, *STRUCTURAL]
+EVERY_LOSS = [*OVERLAP, *VOXELWISE, *STRUCTURAL, *CATEGORICAL, *COMPOUND]
+# The "++" forms go through the questions about values and slopes.
+PLUS_PLUS = [
+    losses.Dice(squared=True, name="dice_squared"),
+    *[type(loss)(**{**loss.arguments, "penalty_gamma": 1.5}) for loss in (*OVERLAP[:-1], *COMPOUND)],
+]
+MEAN_OF_CLASSES = [*OVERLAP, *VOXELWISE, *STRUCTURAL]
 SHAPES = {"2D": (3, 14, 13, 1), "3D": (2, 6, 12, 13, 1), "2D classes": (3, 14, 13, 3), "3D classes": (2, 5, 12, 7, 3)}
 
 every_loss = pytest.mark.parametrize("loss", EVERY_LOSS, ids=lambda loss: loss.name)
+every_form = pytest.mark.parametrize(
+    "loss", [*EVERY_LOSS, *PLUS_PLUS], ids=lambda loss: loss.name + "++" * (loss in PLUS_PLUS)
+)
 every_shape = pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 
 
@@ -73,25 +86,36 @@ def gradient(loss, y_true, y_pred, **options):
 
 
 def twin(loss, y_true, y_pred):
-    """The slow twin of an overlap or voxelwise loss: mean over classes of each image."""
+    """The slow twin of a loss: mean over classes of each image, or one expression of all classes."""
     function = getattr(reference, loss.name)
+    power = {"power": loss.penalty_gamma} if loss in PLUS_PLUS and loss.name != "dice_squared" else {}
+    if loss.name in {other.name for other in (*CATEGORICAL, *COMPOUND)}:
+        own = {
+            name: loss.arguments[name]
+            for name in ("alpha", "beta", "weight", "delta", "gamma")
+            if name in loss.arguments
+        }
+        pairs = zip(y_true.astype("float64"), y_pred.astype("float64"))
+        return np.array(
+            [function(g.reshape(-1, g.shape[-1]), p.reshape(-1, p.shape[-1]), **own, **power) for g, p in pairs]
+        )
     structural = loss.name in ("ssim", "hybrid")
     result = []
     for g, p in zip(y_true.astype("float64"), y_pred.astype("float64")):
         classes = [(g[..., c], p[..., c]) for c in range(g.shape[-1])]
-        scores = [function(a, b) if structural else function(a.ravel(), b.ravel()) for a, b in classes]
+        scores = [function(a, b) if structural else function(a.ravel(), b.ravel(), **power) for a, b in classes]
         result.append(np.mean(scores))
     return np.array(result)
 
 
-@every_loss
+@every_form
 @every_shape
 def test_equals_its_slow_twin(loss, shape):
     y_true, y_pred = random_pair(shape)
     np.testing.assert_allclose(values(loss, y_true, y_pred), twin(loss, y_true, y_pred), rtol=2e-5)
 
 
-@every_loss
+@every_form
 @every_shape
 def test_gradient_equals_finite_differences(loss, shape):
     y_true, y_pred = random_pair(shape)
@@ -119,7 +143,7 @@ def test_gradient_of_the_dice_loss_worked_by_hand(loss):
 CORNERS = list(itertools.product(("empty", "full", "half"), ("zeros", "ones", "label", "inverse")))
 
 
-@every_loss
+@every_form
 @pytest.mark.parametrize("channels", [1, 2])
 @pytest.mark.parametrize(("labels", "prediction"), CORNERS)
 def test_value_and_gradient_are_finite_at_the_corners(loss, channels, labels, prediction):
@@ -149,19 +173,24 @@ def test_one_voxel_image(loss, rank):
         assert np.isfinite(gradient(loss, y_true, y_pred)).all()
 
 
-@every_loss
+def least(loss):
+    """What a perfect prediction costs."""
+    return loss.alpha - 1 if loss.name == "combo" else 0
+
+
+@every_form
 @every_shape
 def test_a_perfect_prediction_costs_least(loss, shape):
     y_true, y_pred = random_pair(shape)
     perfect = values(loss, y_true, y_true)
-    np.testing.assert_allclose(perfect, 0, atol=1e-4)
+    np.testing.assert_allclose(perfect, least(loss), atol=1e-4)
     assert (perfect < values(loss, y_true, y_pred)).all()
 
 
 @every_loss
 def test_empty_masks_agreed_upon_cost_nothing(loss):
     empty = np.zeros((2, 12, 12, 1), "float32")
-    np.testing.assert_allclose(values(loss, empty, empty), 0, atol=1e-4)
+    np.testing.assert_allclose(values(loss, empty, empty), least(loss), atol=1e-4)
 
 
 @every_loss
@@ -227,7 +256,7 @@ def test_ignored_voxels_change_nothing(loss, shape):
     np.testing.assert_allclose(by_mask, before, rtol=1e-6)
 
 
-@pytest.mark.parametrize("loss", [*OVERLAP, *VOXELWISE], ids=lambda loss: loss.name)
+@pytest.mark.parametrize("loss", [*OVERLAP, *VOXELWISE, *CATEGORICAL, *COMPOUND], ids=lambda loss: loss.name)
 def test_ignoring_is_cutting_out(loss):
     y_true, y_pred = random_pair()
     masked = y_true.copy()
@@ -240,16 +269,26 @@ def test_ignoring_is_cutting_out(loss):
 @every_loss
 def test_everything_ignored_is_finite(loss):
     y_true, y_pred = np.full((2, 12, 12, 1), 255.0, "float32"), random_pair((2, 12, 12, 1))[1]
-    np.testing.assert_allclose(values(loss, y_true, y_pred, ignore_value=255), 0, atol=1e-4)
+    np.testing.assert_allclose(values(loss, y_true, y_pred, ignore_value=255), least(loss), atol=1e-4)
     assert (gradient(loss, y_true, y_pred, ignore_value=255) == 0).all()
 
 
-@every_loss
+@pytest.mark.parametrize("loss", MEAN_OF_CLASSES, ids=lambda loss: loss.name)
 def test_class_weights_are_a_weighted_mean_over_classes(loss):
     y_true, y_pred = random_pair(SHAPES["2D classes"])
     single = np.stack([values(loss, y_true[..., c : c + 1], y_pred[..., c : c + 1]) for c in range(3)], axis=-1)
     expected = (single * [1, 0, 3]).sum(-1) / 4
     np.testing.assert_allclose(values(loss, y_true, y_pred, class_weights=[1, 0, 3]), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("loss", CATEGORICAL, ids=lambda loss: loss.name)
+def test_class_weights_multiply_the_terms_of_cross_entropies(loss):
+    y_true, y_pred = random_pair(SHAPES["3D classes"])
+    terms = [values(loss, y_true, y_pred, class_weights=np.eye(3)[c]) for c in range(3)]
+    np.testing.assert_allclose(sum(terms), values(loss, y_true, y_pred), rtol=1e-5)
+    np.testing.assert_allclose(
+        values(loss, y_true, y_pred, class_weights=[1, 0, 3]), terms[0] + 3 * terms[2], rtol=1e-5
+    )
 
 
 @every_loss
@@ -258,7 +297,9 @@ def test_background_is_channel_zero_and_only_where_there_are_classes(loss):
     without = values(loss, y_true, y_pred, include_background=False)
     np.testing.assert_allclose(without, values(loss, y_true, y_pred, class_weights=[0, 1, 1]), rtol=1e-6)
     independent = values(loss, y_true, y_pred, include_background=False, multilabel=True)
-    np.testing.assert_allclose(independent, values(loss, y_true, y_pred), rtol=1e-6)
+    np.testing.assert_allclose(independent, values(loss, y_true, y_pred, multilabel=True), rtol=1e-6)
+    each = [values(loss, y_true[..., c : c + 1], y_pred[..., c : c + 1]) for c in range(3)]
+    np.testing.assert_allclose(independent, np.mean(each, axis=0), rtol=1e-5)
     one = random_pair()
     np.testing.assert_allclose(values(loss, *one, include_background=False), values(loss, *one), rtol=1e-6)
 
