@@ -1,6 +1,7 @@
 """Fetch an official archive: checked, resumable, with a progress bar.
 
 python -m data_prep.download Task09_Spleen --to <folder>
+python -m data_prep.download isic2018 --to <folder>
 """
 
 import argparse
@@ -9,6 +10,7 @@ import sys
 from pathlib import Path
 
 from data_prep.decathlon import TASKS
+from data_prep.pictures import FILES
 
 # What is lost of a broken transfer.
 CHUNK = 2**16
@@ -25,7 +27,7 @@ def fetch(url, checksum, folder, name=None, progress=True, timeout=60):
 
     Args:
         url: Of the file.
-        checksum: `"md5:..."` or `"sha256:..."`.
+        checksum: `"md5:..."` or `"sha256:..."`; `None` if its owner publishes none, then nothing is checked.
         folder: Where the file goes.
         name: Its name; the last part of the URL by default.
         progress: Whether to show a bar.
@@ -103,15 +105,29 @@ class _Resuming:
         shutil.copyfile(self.unfinished, output_file)
 
 
+def archives():
+    """`{dataset: [(URL, checksum)]}` of everything that may be fetched without a login."""
+    found = {task.name: [(task.url, f"md5:{task.md5}")] for task in TASKS.values()}
+    for collection, url, checksum in FILES.values():
+        found.setdefault(collection, []).append((url, checksum))
+    return found
+
+
 def main(arguments=None):
-    """Download one known archive. Returns the exit status."""
+    """Download the archives of one known dataset. Returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m data_prep.download", description=__doc__.splitlines()[0])
-    parser.add_argument("task", choices=TASKS, help="a task of the Medical Segmentation Decathlon (CC BY-SA 4.0)")
+    parser.add_argument(
+        "dataset",
+        choices=sorted(archives()),
+        help="a task of the Medical Segmentation Decathlon (CC BY-SA 4.0), dsb2018 (CC0) or isic2018 (see its terms)",
+    )
     parser.add_argument("--to", required=True, help="folder for the archive; use its parent as DATA")
     options = parser.parse_args(arguments)
-    task = TASKS[options.task]
     try:
-        print(fetch(task.url, f"md5:{task.md5}", options.to))
+        for url, checksum in archives()[options.dataset]:
+            if checksum is None:
+                print(f"{url.rpartition('/')[2]}: no checksum is published, so none is compared.")
+            print(fetch(url, checksum, options.to))
     except DownloadError as error:
         print(f"{error}", file=sys.stderr)
         return 2

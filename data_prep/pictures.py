@@ -12,6 +12,22 @@ import numpy as np
 from data_prep.archive import Archive, BadDataset, Case, natural
 from keras_uq.preprocessing import BadScan, Scan
 
+# Files of the collections: name -> (collection, URL or None where a login is needed, checksum or None).
+ISIC = "https://isic-challenge-data.s3.amazonaws.com/2018/"
+FILES = {
+    "stage1_train.zip": ("dsb2018", "https://data.broadinstitute.org/bbbc/BBBC038/stage1_train.zip", None),
+    "ISIC2018_Task1-2_Training_Input.zip": (
+        "isic2018",
+        ISIC + "ISIC2018_Task1-2_Training_Input.zip",
+        "sha256:80f98572347a2d7a376227fa9eb2e4f7459d317cb619865b8b9910c81446675f",
+    ),
+    "ISIC2018_Task1_Training_GroundTruth.zip": (
+        "isic2018",
+        ISIC + "ISIC2018_Task1_Training_GroundTruth.zip",
+        "sha256:99f8b2bb3c4d6af483362010715f7e7d5d122d9f6c02cac0e0d15bef77c7604c",
+    ),
+}
+
 # Masks come as 0 and 255, some with shades between after a conversion.
 THRESHOLD = 127
 FOLDS = 5
@@ -306,7 +322,7 @@ COLLECTIONS = {
             cases=_dsb2018_cases,
             how_to_get=(
                 "Download it (CC0; https://bbbc.broadinstitute.org/BBBC038): python -m data_prep.download "
-                "stage1_train --to <data>/dsb2018. Expected there: stage1_train.zip, or its folders "
+                "dsb2018 --to <data>/dsb2018. Expected there: stage1_train.zip, or its folders "
                 "<64 digits>/images/<64 digits>.png and <64 digits>/masks/*.png (670 images)."
             ),
         ),

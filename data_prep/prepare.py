@@ -109,8 +109,8 @@ def prepare(
         report.findings += findings
         if not any(finding.severity == FATAL for finding in findings):
             good.append(case)
-    report.write(writer.partial)
     if report.fatal and not skip_bad:
+        writer.discard()
         raise BadDataset(
             f"{len(cases) - len(good)} of {len(cases)} cases cannot be used. Mend them, or leave them out with "
             f"--skip-bad.\n{report.to_text()}"

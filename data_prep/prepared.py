@@ -91,6 +91,10 @@ class Writer:
         }
         write_text(folder / "case.json", json.dumps(record, indent=2))
 
+    def discard(self):
+        """Leave nothing behind."""
+        shutil.rmtree(self.partial)
+
     def finish(self, split, report, origin):
         """Write the lists and give the folder its name.
 
