@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from keras_uq.statistics import anova, friedman, mean_interval, paired_bootstrap
+from keras_uq.statistics import anova, friedman, mean_interval, paired_bootstrap, rank_sum, signed_rank
+from tests.reference import VALUES
 
 
 def test_mean_interval_is_students():
@@ -84,3 +85,34 @@ def test_tests_of_groups_refuse_what_they_cannot_test():
     with pytest.raises(ValueError, match="Received: 1"):
         friedman([[1, 2], [3, math.nan], [5, 6]])
     assert math.isnan(friedman([[1, 2]] * 3).p)
+
+
+def test_the_interval_of_many_values_is_normal():
+    values = np.random.default_rng(0).normal(0.8, 0.1, 30)
+    mean, low, high = mean_interval(values, normal=True)
+    assert high - mean == pytest.approx(1.959964 * values.std(ddof=1) / math.sqrt(30))
+    assert mean - low == pytest.approx(high - mean)
+
+
+def test_rank_sum_is_that_of_the_printed_p():
+    """Two separate samples of 20 give the p that the paper prints, and no continuity correction."""
+    (check,) = [check for check in VALUES["checks"] if check["id"] == "y.ranksum"]
+    found = rank_sum(np.arange(20), 100 + np.arange(20))
+    assert found.p == pytest.approx(check["expected"], rel=1e-9)
+    assert found.n == 40
+    assert rank_sum([1.0, math.nan, 2.0], [3.0]).n == 3
+    with pytest.raises(ValueError, match="two samples with values. Received: 0 and 1"):
+        rank_sum([math.nan], [1.0])
+
+
+def test_signed_rank_knows_the_pairs():
+    rng = np.random.default_rng(0)
+    cases = rng.normal(0.7, 0.2, 40)
+    first = cases + 0.01 + rng.normal(0, 0.005, 40)
+    assert signed_rank(first, cases).p < 1e-6
+    assert rank_sum(first, cases).p > 0.5
+    assert signed_rank(first, cases).p == pytest.approx(stats.wilcoxon(first, cases).pvalue)
+    assert signed_rank([1.0, math.nan, 3.0], [0.5, 1.0, 4.0]).n == 2
+    assert math.isnan(signed_rank([1.0, 2.0], [1.0, 2.0]).p)
+    with pytest.raises(ValueError, match="one length"):
+        signed_rank([1.0], [1.0, 2.0])

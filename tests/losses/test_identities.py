@@ -83,3 +83,98 @@ def test_unknown_ways_of_padding_and_reducing_are_refused():
         losses.ssim(*pair, window=4)
     with pytest.raises(ValueError, match="`voxels`"):
         losses.log_cosh(*pair, voxels="median")
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+def test_dice_plus_plus_with_gamma_two_is_squared_dice_for_hard_labels(pair):
+    squared = losses.dice(*pair, smooth=1e-7, squared=True)
+    np.testing.assert_allclose(losses.dice_plus_plus(*pair, gamma=2.0), squared, rtol=1e-5)
+    # Summed over pixels, g = 1: 2p + (1 - p)^2 = 1 + p^2. Soft labels break it.
+    soft = 0.8 * pair[0] + 0.1
+    assert not np.allclose(losses.dice_plus_plus(soft, pair[1]), losses.dice(soft, pair[1], squared=True), rtol=1e-2)
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+def test_plus_plus_with_power_one_is_the_plain_loss(pair):
+    np.testing.assert_allclose(losses.dice_plus_plus(*pair, gamma=1.0), losses.dice(*pair, smooth=1e-7), rtol=1e-6)
+    for function in (losses.tversky, losses.focal_tversky, losses.jaccard, losses.log_dice, losses.combo):
+        np.testing.assert_allclose(function(*pair, penalty_gamma=1.0), function(*pair), rtol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(3, 14, 13, 1), (3, 14, 13, 2), (2, 5, 12, 7, 4)])
+def test_unified_focal_with_gamma_zero_is_weighted_cross_entropy_and_tversky(shape):
+    pair = random_pair(shape)
+    crossentropy = losses.asymmetric_focal(*pair, delta=0.7, gamma=0.0)
+    tversky = losses.tversky(*pair, alpha=0.3, beta=0.7, smooth=1e-7)
+    expected = 0.4 * np.asarray(crossentropy) + 0.6 * np.asarray(tversky)
+    np.testing.assert_allclose(losses.unified_focal(*pair, weight=0.4, delta=0.7, gamma=0.0), expected, rtol=1e-5)
+    if shape[-1] > 1:
+        weights = [0.3, *[0.7] * (shape[-1] - 1)]
+        np.testing.assert_allclose(
+            crossentropy, losses.categorical_crossentropy(*pair, class_weights=weights), rtol=1e-5
+        )
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+def test_combo_without_cross_entropy_is_minus_the_dice_index(pair):
+    expected = np.asarray(losses.dice(*pair, smooth=2e-6)) - 1
+    np.testing.assert_allclose(losses.combo(*pair, alpha=0.0), expected, rtol=1e-5)
+
+
+def test_one_sigmoid_is_two_softmax_channels_for_cross_entropies():
+    y_true, y_pred = random_pair()
+    two = [np.concatenate([1 - x, x], axis=-1) for x in (y_true, y_pred)]
+    for function in (losses.categorical_crossentropy, losses.asymmetric_focal):
+        np.testing.assert_allclose(function(*two), function(y_true, y_pred), rtol=1e-5)
+    np.testing.assert_allclose(
+        losses.categorical_crossentropy(y_true, y_pred), losses.binary_crossentropy(y_true, y_pred), rtol=1e-5
+    )
+
+
+def test_categorical_crossentropy_agrees_with_keras():
+    pair = random_pair((3, 14, 13, 4))
+    theirs = keras.losses.CategoricalCrossentropy()(*pair)
+    np.testing.assert_allclose(float(losses.CategoricalCrossentropy()(*pair)), float(theirs), rtol=1e-5)
+
+
+def test_plus_plus_forgives_doubt_and_not_confident_errors():
+    y_true = np.array([1.0, 0.0]).reshape(1, 2, 1, 1)
+    doubtful, wrong = (np.array(p).reshape(1, 2, 1, 1) for p in ([0.9, 0.1], [0.05, 0.95]))
+    plain = [float(losses.dice(y_true, p)[0]) for p in (doubtful, wrong)]
+    forgiving = [float(losses.dice_plus_plus(y_true, p)[0]) for p in (doubtful, wrong)]
+    assert forgiving[0] < plain[0] / 5
+    assert forgiving[1] > 0.8 * plain[1]
+
+
+def test_powers_and_variants_that_mean_nothing_are_refused():
+    pair = random_pair()
+    with pytest.raises(ValueError, match="positive.*Received: 0"):
+        losses.dice_plus_plus(*pair, gamma=0)
+    with pytest.raises(ValueError, match="`squared` or `penalty_gamma`"):
+        losses.dice(*pair, squared=True, penalty_gamma=2.0)
+    for function in (losses.dice_plus_plus, losses.tversky, losses.focal_tversky, losses.combo):
+        with pytest.raises(ValueError, match="`variant`.*Received: variant='printed'"):
+            function(*pair, variant="printed")
+
+
+def test_clipped_labels_matter_below_one_alone_and_never_for_ignored_voxels():
+    y_true, y_pred = random_pair((1, 60, 60, 1))
+    for gamma, differs in ((0.5, True), (1.0, False), (2.0, False)):
+        recommended = losses.dice_plus_plus(y_true, y_pred, gamma)
+        released = losses.dice_plus_plus(y_true, y_pred, gamma, variant="released")
+        assert np.allclose(recommended, released, rtol=2e-5) != differs
+    masked = y_true.copy()
+    masked[:, 30:] = 255
+    released = losses.dice_plus_plus(masked, y_pred, 0.5, variant="released", ignore_value=255)
+    cut = losses.dice_plus_plus(y_true[:, :30], y_pred[:, :30], 0.5, variant="released")
+    np.testing.assert_allclose(released, cut, rtol=1e-5)
+
+
+def test_configurations_of_before_name_the_same_loss():
+    """Records of runs hold configurations; what was added since must not change those of plain losses."""
+    config = losses.Tversky(0.3, 0.7).get_config()
+    assert not {"penalty_gamma", "variant", "squared"} & set(config)
+    assert {"smooth_numerator", "class_weights", "ignore_value"} <= set(config)
+    assert losses.Tversky.from_config(config).penalty_gamma == 1.0
+    changed = losses.Tversky(0.3, 0.7, penalty_gamma=2.0, variant="released").get_config()
+    assert (changed["penalty_gamma"], changed["variant"]) == (2.0, "released")

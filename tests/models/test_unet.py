@@ -12,9 +12,7 @@ MEHRTASH = {"filters": (8, 16, 32, 64, 128), "upsampling": "nearest"}
 ZHANG = {"filters": (32, 64, 128, 256), "classes": 2, "upsampling_size": 2}
 NETWORKS = {
     "kethavath2025 U-Net (1 in, 1 out, 16..256, BN, ConvT 3x3)": lambda: models.kethavath2025(),
-    "yeung2021 U-Net (3 in, 2 out, 32..512, instance norm, ConvT 2x2)": lambda: models.unet(
-        (64, 64, 3), classes=2, filters=(32, 64, 128, 256, 512), norm="instance", activation_first=True
-    ),
+    "yeung2021 U-Net (3 in, 2 out, 32..512, instance norm, ConvT 2x2)": lambda: models.yeung2021(),
     "mehrtash2020 U-Net prostate Dice (1 in, 1 sigmoid out, 8..128, BN, UpSampling)": lambda: models.unet(
         (224, 224, 1), **MEHRTASH
     ),
@@ -111,3 +109,15 @@ def test_unknown_options_are_named(wrong):
 def test_wrong_rank_is_refused():
     with pytest.raises(ValueError, match="input_shape"):
         models.unet((64, 1))
+
+
+def test_yeung2021_normalises_each_image_by_itself_after_the_activation():
+    model = models.yeung2021((None, None, 3), filters=4)
+    names = [layer.name for layer in model.layers]
+    assert names.index("encoder1_activation1") < names.index("encoder1_norm1")
+    assert not any(isinstance(layer, keras.layers.Dropout) for layer in model.layers)
+    images = np.random.default_rng(0).normal(0, 1, (2, 32, 48, 3)).astype("float32")
+    together = np.asarray(model.predict_on_batch(images))
+    assert together.shape == (2, 32, 48, 2)
+    np.testing.assert_allclose(together.sum(-1), 1, rtol=1e-5)
+    np.testing.assert_allclose(together[:1], model.predict_on_batch(images[:1]), atol=1e-5)

@@ -2,10 +2,12 @@
 
 import gzip
 import itertools
+import json
 import struct
 import subprocess
 import sys
 
+import cv2
 import nibabel
 import numpy as np
 import pytest
@@ -212,3 +214,40 @@ def test_damaged_files_are_refused(write_scan, tmp_path):
     with pytest.raises(BadScan) as caught:
         read_nifti(write_scan(volume()), max_bytes=100)
     assert caught.value.code == "too_large"
+
+
+def test_spline_resampling_is_that_of_scikit_image():
+    """What the code behind Yeung et al. (2021) calls, on an even and an uneven change of size."""
+    transform = pytest.importorskip("skimage.transform")
+    rng = np.random.default_rng(0)
+    picture = cv2.GaussianBlur(rng.normal(0, 1, (60, 44)).astype("float32"), (0, 0), 2)
+    labels = (picture > 0.05).astype("uint8")
+    for size in ((30, 22), (48, 64)):
+        steps = Preprocessing(orientation=None, size=size, resampling="spline")
+        image, _ = steps.image(picture.T[:, :, None], np.eye(4))
+        theirs = transform.resize(picture, size, order=3, mode="edge", clip=True, anti_aliasing=False)
+        np.testing.assert_allclose(image[0, ..., 0], theirs, atol=2e-3)
+        mask = steps.mask(labels.T[:, :, None], np.eye(4))[0, ..., 0]
+        share = transform.resize(labels.astype("float32"), size, order=1, mode="edge", anti_aliasing=False)
+        assert (mask != (share >= 0.5)).mean() < 0.01
+
+
+def test_zscore_is_of_the_whole_scan_and_excludes_other_ranges():
+    voxels = np.random.default_rng(0).normal(40, 7, (12, 10, 3, 2))
+    image, _ = Preprocessing(zscore=True).image(voxels, np.eye(4))
+    assert abs(image.mean()) < 1e-5
+    assert image.std() == pytest.approx(1, abs=1e-5)
+    constant, _ = Preprocessing(zscore=True).image(np.full((4, 4, 2), 9), np.eye(4))
+    assert (constant == 0).all()
+    with pytest.raises(ValueError, match="Give one of"):
+        Preprocessing(zscore=True, window=(300, 150))
+    with pytest.raises(ValueError, match="`resampling`"):
+        Preprocessing(resampling="lanczos")
+
+
+def test_configurations_of_before_stay_as_they_were():
+    """Fingerprints of prepared data hold them."""
+    assert not {"zscore", "resampling"} & set(json.loads(Preprocessing().to_json()))
+    changed = Preprocessing(zscore=True, resampling="spline")
+    assert Preprocessing.from_json(changed.to_json()) == changed
+    assert Preprocessing.from_json(Preprocessing().to_json()) == Preprocessing()
