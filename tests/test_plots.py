@@ -101,3 +101,65 @@ def test_a_missing_package_names_the_extra(monkeypatch):
     monkeypatch.setattr("importlib.import_module", lambda name: without(name))
     with pytest.raises(ImportError, match=r'Plotting needs matplotlib.*pip install "keras-uq\[plots\]"'):
         require("matplotlib.figure", extra="plots", purpose="Plotting")
+
+
+def test_picture_grid_has_a_line_a_row():
+    picture, mask = np.random.default_rng(0).random((8, 8, 3)), np.eye(8, dtype=bool)
+    axes = render(plots.picture_grid({"a": [(picture, mask)] * 3, "b": [(picture, mask & False)] * 2}))
+    assert [len(each.images) for each in axes] == [1, 1, 1, 1, 1, 0]
+    assert axes[0].get_title(loc="left") == "a"
+
+
+def softmax_rows():
+    rng = np.random.default_rng(0)
+    mask = np.zeros((8, 10), bool)
+    mask[2:6, 3:7] = True
+    probability = np.clip(mask * 0.6 + 0.2 * rng.random(mask.shape), 0, 1)
+    return {"DSC": {"image": rng.random((8, 10, 3)), "mask": mask, "predicted": mask, "probability": probability}}
+
+
+def test_softmax_panel_shows_the_probability_from_0_to_1():
+    axes = render(plots.softmax_panel(softmax_rows(), "title"))
+    heatmap = axes[2].images[0]
+    assert heatmap.get_clim() == (0, 1)
+    np.testing.assert_allclose(heatmap.get_array(), softmax_rows()["DSC"]["probability"], rtol=1e-6)
+    assert axes[-1].get_xlabel() == "foreground probability"
+
+
+def test_threshold_panel_paints_false_magenta_and_missed_green():
+    rows = softmax_rows()
+    rows["DSC"]["probability"][0, 0], rows["DSC"]["probability"][2, 3] = 0.9, 0.1
+    first, second = render(plots.threshold_panel(rows, thresholds=(0.05, 0.5)))
+    picture = second.images[0].get_array()
+    assert picture[0, 0].tolist() == pytest.approx([0.9, 0, 0.9])
+    assert picture[2, 3].tolist() == pytest.approx([0, 0.75, 0.2])
+    assert picture[3, 4].tolist() == [1, 1, 1]
+    assert second.get_title() == "T = 0.5"
+    assert first.get_title() == "T = 0.05"
+
+
+def test_probability_histograms_are_shares_of_all_pixels():
+    edges = np.linspace(0, 1, 3)
+    figure = plots.probability_histograms({"a": (edges, [6, 2], [1, 1]), "b": (edges, [5, 5], [0, 0])})
+    axes = render(figure)[0]
+    assert axes.get_yscale() == "log"
+    np.testing.assert_allclose(axes.patches[0].get_data().values, [0.6, 0.2])
+    np.testing.assert_allclose(axes.patches[1].get_data().values, [0.1, 0.1])
+
+
+def test_threshold_curves_and_their_bands():
+    mean = np.array([0.5, 0.7])
+    curves = dict.fromkeys(("precision", "recall", "dice"), (mean, mean - 0.1, mean + 0.1))
+    figure = plots.threshold_curves({"DSC": {"threshold": [0.2, 0.8], **curves}})
+    axes = render(figure)
+    assert [each.get_ylabel() for each in axes] == ["precision", "recall", "Dice"]
+    np.testing.assert_allclose(axes[0].lines[0].get_ydata(), mean)
+    band = axes[0].collections[0].get_paths()[0].vertices
+    assert (band[:, 1].min(), band[:, 1].max()) == pytest.approx((0.4, 0.8))
+
+
+def test_measures_against_a_number_have_bars():
+    figure = plots.measures_against([1, 2], {"NLL": ([0.1, 0.2], [0.05, 0.1], [0.2, 0.25])}, "gamma")
+    (axes,) = render(figure)
+    assert axes.get_xlabel() == "gamma"
+    np.testing.assert_allclose(axes.lines[0].get_ydata(), [0.1, 0.2])

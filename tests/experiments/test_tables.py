@@ -15,37 +15,44 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from experiments import runner
+from data_prep.pictures import COLLECTIONS
+from experiments import runner, study
 from experiments import table as table_module
 from experiments.measures import PUBLISHED, shown_measures
 from tests.data_prep.conftest import make_task  # noqa: F401
 
 ROOT = Path(__file__).parent.parent.parent
-TABLES = [
-    importlib.import_module(f"experiments.{path.parent.name}.{path.stem}").TABLE
+MODULES = [
+    importlib.import_module(f"experiments.{path.parent.name}.{path.stem}")
     for path in sorted((ROOT / "experiments").glob("*20*/table*.py"))
 ]
+TABLES = [table for module in MODULES for table in getattr(module, "TABLES", None) or [module.TABLE]]
 
 
-@pytest.fixture(params=TABLES, ids=lambda table: f"{table.paper}-{table.name}")
+@pytest.fixture(params=TABLES, ids=lambda table: f"{table.paper}-{table.name}-{table.dataset}")
 def table(request):
     return request.param
 
 
 def test_rows_are_those_of_the_published_table(table):
-    published = pd.read_csv(PUBLISHED / f"{table.paper}_{table.name}.csv", dtype=str)
-    assert [row.name for row in table.rows] == list(published["loss"])
+    run = {"paper": table.paper, "table": table.name, "dataset": table.dataset}
+    published = study.of(table.paper).published(run)
+    assert [row.name for row in table.rows] == list(published.index)
+    assert set(shown_measures(run)) <= set(published)
+    assert {"dataset", "flag"} <= set(published)
 
 
 def test_every_cell_builds(table):
-    for profile in table_module.PROFILES.values():
+    assert set(table.profiles) == set(table_module.PROFILES)
+    for profile in table.profiles.values():
         json.dumps(dataclasses.asdict(table_module.apply_profile(table.settings, profile)))
     model = table.model((None, None, 1), filters=2, norm_momentum=0.9)
     images = np.zeros((2, 32, 32, 1), "float32")
+    masks = np.zeros((2, 32, 32, model.output_shape[-1]), "float32")
     for row in table.rows:
         keras.saving.serialize_keras_object(row.loss)
         model.compile("adam", loss=row.loss, run_eagerly=True)
-        assert np.isfinite(model.test_on_batch(images, images)), row.name
+        assert np.isfinite(model.test_on_batch(images, masks)), row.name
 
 
 def of_kethavath(number):
@@ -94,6 +101,82 @@ def test_absent_data_are_explained_without_a_traceback(number, data, tmp_path, c
         places = (f"python -m data_prep.download {task}", "CC BY-SA 4.0", "imagesTr/<case>.nii.gz", f"{task}.tar")
     for words in (*places, f"There is no {tmp_path}" if data else "needs DATA"):
         assert words in said
+
+
+def of_yeung(number, dataset="drive"):
+    wanted = ("yeung2021", f"table{number}", dataset)
+    return next(table for table in TABLES if (table.paper, table.name, table.dataset) == wanted)
+
+
+def test_the_protocol_of_yeung_is_the_printed_one():
+    hyper = pd.read_csv(PUBLISHED / "yeung2021_table2.csv", dtype=str).set_index("loss")
+    rows = {row.name: row.loss for row in of_yeung(5).rows}
+    for name in ("Tversky", "Focal Tversky", "Combo"):
+        for form in (name, f"{name}++"):
+            assert (rows[form].alpha, rows[form].beta) == (float(hyper["alpha"][name]), float(hyper["beta"][name]))
+    assert hyper["gamma"]["Focal Tversky"] == "4/3"
+    assert rows["Focal Tversky"].exponent == 0.75
+    for name in ("gamma", "delta"):
+        assert getattr(rows["Unified Focal"], name) == float(hyper[name]["Unified Focal"])
+    assert rows["Unified Focal"].weight == float(hyper["lambda"]["Unified Focal"])
+    assert all(loss.penalty_gamma == (2.0 if name.endswith("++") else 1.0) for name, loss in rows.items())
+    sizes = pd.read_csv(PUBLISHED / "yeung2021_table1.csv", dtype=str).set_index("dataset")
+    for key, collection in COLLECTIONS.items():
+        settings = of_yeung(4, key).settings
+        assert " x ".join(map(str, settings.size)) == sizes["image_resolution"][collection.name]
+        assert (settings.batch, settings.learning_rate, settings.plateau, settings.patience) == (1, 0.1, 25, 50)
+        assert (settings.momentum, settings.epochs, settings.keep, settings.monitor) == (
+            0.9,
+            1000,
+            "val_loss",
+            "val_loss",
+        )
+        if key != "isic2018":  # Misprinted: Y-ISIC.
+            printed = sizes.loc[collection.name, ["n_training", "n_validation", "n_test"]].astype(int)
+            assert collection.counts == tuple(printed)
+        assert sum(collection.counts) == {"isic2018": 2594}.get(key, int(sizes["n_images"][collection.name]))
+
+
+def test_tables_of_yeung_share_their_trainings():
+    gammas = {row.name: row.loss for row in of_yeung(3).rows}
+    assert list(gammas) == [f"{gamma / 2:.1f}" for gamma in range(1, 11)]
+    losses = {row.name: row.loss for row in of_yeung(4).rows}
+    assert gammas["1.0"].get_config() == losses["DSC"].get_config()
+    assert gammas["2.0"].get_config() == losses["DSC++"].get_config()
+    # Below 1 the code's clipped labels matter.
+    assert [name for name, loss in gammas.items() if name != "1.0" and loss.variant == "released"] == ["0.5"]
+
+
+def test_plateaus_and_patience_scale_with_the_epochs_down_to_their_floors():
+    table = of_yeung(4, "dsb2018")
+    small = table_module.apply_profile(table.settings, table.profiles["small"])
+    assert (small.epochs, small.plateau, small.patience, small.decay_every) == (20, 3, 6, None)
+    half = table_module.scale_epochs(table.settings, 500)
+    assert (half.plateau, half.patience) == (12, 25)
+    said = table_module.departures(table, small, "dsb2018", "microscopy", {})
+    for words in ("epochs 20 for 1000", "patience 6 for 50", "before the rate falls 3 for 25", "batch size 4 for 1"):
+        assert any(words in each for each in said)
+
+
+@pytest.mark.parametrize("key", COLLECTIONS)
+def test_absent_pictures_are_explained_without_a_traceback(key, tmp_path, capsys):
+    tables = importlib.import_module("experiments.yeung2021.table4").TABLES
+    arguments = ["--profile", "paper", "--data", str(tmp_path), "--dataset", key]
+    assert runner.main(tables, arguments, every=True) == 2
+    said = capsys.readouterr().out
+    assert f"There is no {tmp_path}" in said
+    assert COLLECTIONS[key].how_to_get in said.replace("\n", " ")
+
+
+def test_all_datasets_are_run_where_none_is_named(tmp_path, capsys):
+    tables = importlib.import_module("experiments.yeung2021.table4").TABLES
+    assert runner.main(tables, ["--profile", "paper", "--data", str(tmp_path)], every=True) == 2
+    said = capsys.readouterr().out
+    assert all(f"{tmp_path / key}" in said for key in COLLECTIONS)
+    assert runner.main(tables, ["--profile", "paper", "--data", str(tmp_path)]) == 2
+    said = capsys.readouterr().out
+    assert f"{tmp_path / 'drive'}" in said
+    assert f"{tmp_path / 'cvc'}" not in said
 
 
 def test_published_tables_are_as_printed():
