@@ -97,6 +97,7 @@ def run(table, options):
         track=lambda cases: track(cases, "preparing", console=CONSOLE),
     )
     folder = run_folder(table, options.profile, dataset, options.results, changes.name)
+    _check_names(table)
     folder.mkdir(parents=True, exist_ok=True)
     about = {
         "paper": table.paper,
@@ -242,7 +243,8 @@ def run_folder(table, profile, dataset, results="results/runs", changes=""):
 
 def cell_folder(folder, row, seed):
     """Where a cell is recorded."""
-    slug = "".join(letter if letter.isalnum() else "-" for letter in row.lower()).strip("-")
+    letters = row.lower().replace("+", "p")  # DSC++ is not DSC.
+    slug = "".join(letter if letter.isalnum() else "-" for letter in letters).strip("-")
     return folder / f"{slug}-seed{seed}"
 
 
@@ -259,6 +261,16 @@ def _train_or_share(table, row, seed, settings, data, config, folder, results, t
     begin = time.monotonic()
     history = train(table, row, seed, settings, data, folder, 1 if CONSOLE.is_terminal else 2, tensorboard)
     record.write_training(folder, config, history, time.monotonic() - begin)
+
+
+def _check_names(table):
+    owners = {}
+    for row in table.rows:
+        other = owners.setdefault(cell_folder(Path(), row.name, 0), row.name)
+        if other != row.name or table.row(row.name) is not row:
+            raise ValueError(
+                f"The rows {other!r} and {row.name!r} would be recorded in one folder. Rename one of them."
+            )
 
 
 def _default_predictor(settings):

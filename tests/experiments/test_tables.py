@@ -55,6 +55,15 @@ def test_every_cell_builds(table):
         assert np.isfinite(model.test_on_batch(images, masks)), row.name
 
 
+def test_every_row_has_a_folder_of_its_own(table):
+    runner._check_names(table)
+    folders = {runner.cell_folder(Path("run"), row.name, 0) for row in table.rows}
+    assert len(folders) == len(table.rows)
+    twice = dataclasses.replace(table, rows=(*table.rows, table_module.Row(f"{table.rows[0].name}-")))
+    with pytest.raises(ValueError, match="one folder"):
+        runner._check_names(twice)
+
+
 def of_kethavath(number):
     return next(table for table in TABLES if (table.paper, table.name) == ("kethavath2025", f"table{number}"))
 
