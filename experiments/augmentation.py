@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 
+from keras_uq._optional import require
+
 SHARE = 0.15
 
 
@@ -22,14 +24,16 @@ def yeung2021(image, mask, seed):
     Reference:
         Yeung et al. (2021), Section III-B, with the library and the settings of the published code.
     """
-    from batchgenerators.transforms.color_transforms import BrightnessMultiplicativeTransform
-    from batchgenerators.transforms.spatial_transforms import MirrorTransform, SpatialTransform
-
+    transforms = "batchgenerators.transforms"
+    colour, spatial = (
+        require(f"{transforms}.{name}_transforms", extra="augment", purpose="Augmentation")
+        for name in ("color", "spatial")
+    )
     angle = 15 / 180 * math.pi
     steps = (
-        MirrorTransform(axes=(0, 1)),
-        BrightnessMultiplicativeTransform(multiplier_range=(0.5, 2), per_channel=True, p_per_sample=SHARE),
-        SpatialTransform(
+        spatial.MirrorTransform(axes=(0, 1)),
+        colour.BrightnessMultiplicativeTransform(multiplier_range=(0.5, 2), per_channel=True, p_per_sample=SHARE),
+        spatial.SpatialTransform(
             image.shape[:2],
             [side // 2 for side in image.shape[:2]],
             do_elastic_deform=True,

@@ -47,7 +47,7 @@ def panel_rows(folder, which):
             of_row = {name.removeprefix(prefix): panels[name] for name in panels.files if name.startswith(prefix)}
             if of_row:
                 found[row] = of_row
-        return str(panels[f"{which}|case"]), found
+        return (str(panels[f"{which}|case"]), found) if found else None
 
 
 def learning_curves(folder, title, column="val_dice", label="validation Dice (soft, pooled)"):

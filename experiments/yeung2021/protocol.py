@@ -35,8 +35,8 @@ SETTINGS = Settings(
 )
 
 TABLE_PROFILES = {
-    "demo": dataclasses.replace(
-        PROFILES["demo"], changes={"size": (80, 80), "batch": 4, "filters": 8, "learning_rate": 0.1}, max_epochs=6
+    "demo": Profile(
+        seeds=1, changes={"size": (80, 80), "batch": 4, "filters": 8}, max_epochs=8, synthetic=True, patients=240
     ),
     "small": Profile(seeds=1, changes={"size": (128, 128), "batch": 4, "filters": 8}, max_epochs=20),
     "paper": PROFILES["paper"],
