@@ -173,7 +173,7 @@ def _caption(run, seeds):
     said = [
         f"Test cases: {cases['test']}; training {cases['train']}, validation {cases['validation']}.",
         "One seed: no interval."
-        if "seeds" in own.interval and max(seeds) == 1
+        if own.interval_over_seeds and max(seeds) == 1
         else f"Square brackets: {own.interval}.",
         *own.notes(run),
     ]

@@ -23,7 +23,7 @@ class Study:
         overview: `line -> text`, a row in the README's table.
         overview_note: What it means.
         unit: What a case is called.
-        interval: What square brackets are.
+        interval: What square brackets are; with `interval_over_seeds`, one seed has none.
         notes: `run -> sentences` below every table.
         beyond: What `ours` and `further` mean, on the page.
         tests: `folder -> frame`, written to `tests.csv`.
@@ -53,6 +53,7 @@ class Study:
     figures: Callable
     unit: str = "volume"
     sections: Callable = lambda folder, table: []
+    interval_over_seeds: bool = False
     against: Callable = lambda run, row: run["reference"]
 
 

@@ -187,6 +187,7 @@ STUDY = Study(
         "{dataset}: no reproduction of the published column. Intervals, uncertainty, error detection and every "
         "departure from the protocol are in the linked tables."
     ),
+    interval_over_seeds=True,
     interval="95 % interval of the mean over seeds (Student's t)",
     notes=_notes,
     beyond=(

@@ -31,7 +31,9 @@ def probability_histograms(rows, title=None):
         axes.tick_params(labelsize=6)
     for axes in panels[len(rows) :]:
         axes.set_axis_off()
-    figure.supxlabel("foreground probability", fontsize=8)
+    for axes in panels[max(len(rows) - columns, 0) : len(rows)]:
+        axes.set_xlabel("foreground probability", fontsize=7)
+        axes.xaxis.set_tick_params(labelbottom=True)
     figure.supylabel("share of pixels", fontsize=8)
     handles = panels[0].get_legend_handles_labels()
     figure.legend(*handles, loc="outside lower center", ncols=2, frameon=False, fontsize=7)
