@@ -109,6 +109,8 @@ def archives():
     """`{dataset: [(URL, checksum)]}` of everything that may be fetched without a login."""
     found = {task.name: [(task.url, f"md5:{task.md5}")] for task in TASKS.values()}
     for collection, url, checksum in FILES.values():
+        if url is None:
+            continue
         found.setdefault(collection, []).append((url, checksum))
     return found
 

@@ -10,11 +10,14 @@ from pathlib import Path
 import numpy as np
 
 from data_prep.archive import Archive, BadDataset, Case, natural
+from data_prep.prepared import sha256
 from keras_uq.preprocessing import BadScan, Scan
 
 # Files of the collections: name -> (collection, URL or None where a login is needed, checksum or None).
 ISIC = "https://isic-challenge-data.s3.amazonaws.com/2018/"
 FILES = {
+    "training.zip": ("drive", None, "sha256:7101e19598e2b7aacdbd5e6e7575057b9154a4aaec043e0f4e28902bf4e2e209"),
+    "test.zip": ("drive", None, "sha256:d76c95c98a0353487ffb63b3bb2663c00ed1fde7d8fdfd8c3282c6e310a02731"),
     "stage1_train.zip": ("dsb2018", "https://data.broadinstitute.org/bbbc/BBBC038/stage1_train.zip", None),
     "ISIC2018_Task1-2_Training_Input.zip": (
         "isic2018",
@@ -84,6 +87,15 @@ def open_archive(folder):
         splits=_splits(collection, cases),
         pictures=True,
     )
+
+
+def check_archive(archive, name):
+    """Whether a local archive is the official one of the collection `name`: `official_archive`, `None` for unknown."""
+    key, _, checksum = FILES.get(Path(archive).name, (None, None, None))
+    if checksum is None or COLLECTIONS[key].name != name:
+        return {"official_archive": None}
+    found = sha256(archive)
+    return {"official_archive": f"sha256:{found}" == checksum, "archive_sha256": found, "official": checksum}
 
 
 def read_picture(path):
@@ -293,7 +305,7 @@ COLLECTIONS = {
             cases=_drive_cases,
             how_to_get=_manual(
                 "DRIVE",
-                "register at https://drive.grand-challenge.org and unpack training.zip and test.zip side by side",
+                "register at https://drive.grand-challenge.org and put training.zip and test.zip there",
                 "training/images/21_training.tif and training/1st_manual/21_manual1.gif (20 labelled images; test "
                 "images count if there is a test/1st_manual)",
             ),
@@ -338,7 +350,7 @@ COLLECTIONS = {
             cases=_isic2018_cases,
             how_to_get=(
                 "Download it (10 GB; terms at https://challenge.isic-archive.com/data/#2018): python -m "
-                "data_prep.download isic2018 --to <data>/isic2018, and unpack both archives there. Expected: "
+                "data_prep.download isic2018 --to <data>/isic2018. Expected: both archives, or "
                 "ISIC2018_Task1-2_Training_Input/ISIC_0000000.jpg and "
                 "ISIC2018_Task1_Training_GroundTruth/ISIC_0000000_segmentation.png (2594 of each)."
             ),

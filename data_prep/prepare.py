@@ -3,6 +3,8 @@
 import dataclasses
 import hashlib
 import json
+import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +21,7 @@ def open_source(source, unpacked):
     """An archive of any known layout.
 
     Args:
-        source: A folder, or a `.tar` or `.zip` of one.
+        source: A folder, a `.tar` or `.zip` of one, or a folder of such files whose contents belong together.
         unpacked: Where archives are unpacked, once.
 
     Returns:
@@ -29,15 +31,42 @@ def open_source(source, unpacked):
         BadDataset: If the folder has no known layout.
         HostileArchive: If the file tries something no dataset needs.
     """
-    folder = Path(source)
-    if folder.is_file():
+    folder, archives = Path(source), archives_of(source)
+    if archives:
         folder = Path(unpacked) / folder.stem
         if not folder.exists():
             folder.parent.mkdir(parents=True, exist_ok=True)
-            extract(source, folder)
+            _unpack(archives, folder)
     if atlas.is_atlas(folder):
         return atlas.open_archive(folder)
     return pictures.open_archive(folder) or decathlon.open_archive(folder)
+
+
+def archives_of(source):
+    """The archive files that `source` is, or that it holds if it is a folder of nothing else; else none."""
+    source = Path(source)
+    if source.is_file():
+        return [source]
+    found = [path for path in sorted(source.glob("*")) if not path.name.startswith(".")]
+    return found if all(path.suffix in (".zip", ".tar") for path in found) else []
+
+
+def _unpack(archives, folder):
+    """Unpack into one folder, which appears whole or not at all."""
+    if len(archives) == 1:
+        extract(archives[0], folder)
+        return
+    parts = folder.with_name(folder.name + ".parts")
+    shutil.rmtree(parts, ignore_errors=True)
+    (parts / "whole").mkdir(parents=True)
+    try:
+        for archive in archives:
+            extract(archive, parts / archive.stem)
+            for path in (parts / archive.stem).iterdir():
+                shutil.move(path, parts / "whole" / path.name)
+        os.replace(parts / "whole", folder)
+    finally:
+        shutil.rmtree(parts)
 
 
 def prepare(
@@ -76,7 +105,10 @@ def prepare(
     provenance, origin = {"archive": source.name}, {"official_archive": None}
     if source.is_file():
         provenance["archive_sha256"] = sha256(source)
-        origin = decathlon.check_archive(source)
+    for file in archives_of(source):
+        found = pictures.check_archive(file, archive.name) if archive.pictures else decathlon.check_archive(file)
+        # One archive that is not official is enough to say so.
+        origin = origin if origin["official_archive"] is False else found
     cases, labels = archive.cases, archive.labels
     if max_cases is not None and max_cases < len(cases):
         chosen = np.random.default_rng(split_seed).permutation(len(cases))[:max_cases]

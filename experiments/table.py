@@ -256,7 +256,8 @@ def departures(table, settings, dataset, modality, origin):
         if value != printed:
             said.append(f"{LABELS[entry.name]} {_said(value, entry.name)} for {_said(printed, entry.name)}")
     if origin.get("official_archive") is False:
-        said.append(f"the archive is not the official one (md5 {origin['archive_md5']})")
+        name = "archive_md5" if "archive_md5" in origin else "archive_sha256"
+        said.append(f"the archive is not the official one ({name.removeprefix('archive_')} {origin[name]})")
     if settings.split == "slices":
         said.append(LEAK)
     if modality != "CT" and table.ct != table.mri and dataset != table.dataset:

@@ -1,5 +1,6 @@
 """From an archive with the official traps to a prepared folder."""
 
+import dataclasses
 import json
 import tarfile
 
@@ -13,7 +14,7 @@ from data_prep.checks import KINDS, Report
 from data_prep.decathlon import find_task, open_archive
 from data_prep.prepare import prepare
 from data_prep.prepared import DamagedData, Prepared
-from keras_uq.preprocessing import Preprocessing
+from keras_uq.preprocessing import Preprocessing, read_nifti
 
 STEPS = Preprocessing(window=(300, 150), median=3, size=(16, 16))
 
@@ -70,15 +71,19 @@ def test_preparing_twice_gives_the_same_fingerprint(make_task, tmp_path):
 def test_an_interrupted_preparation_takes_up_its_finished_cases(make_task, tmp_path, monkeypatch):
     folder, seen = make_task(), []
     expected = prepare(folder, tmp_path / "whole", STEPS, foreground={1})
-    read = prepare_module.read_nifti
+    open_source, reader = prepare_module.open_source, [None]
+
+    def opened(*arguments):
+        return dataclasses.replace(open_source(*arguments), read_image=reader[0], read_label=reader[0])
 
     def interrupted(path):
         seen.append(path.name)
         if len(seen) == 9:
             raise KeyboardInterrupt
-        return read(path)
+        return read_nifti(path)
 
-    monkeypatch.setattr(prepare_module, "read_nifti", interrupted)
+    reader[0] = interrupted
+    monkeypatch.setattr(prepare_module, "open_source", opened)
     with pytest.raises(KeyboardInterrupt):
         prepare(folder, tmp_path / "cut", STEPS, foreground={1})
     assert not (tmp_path / "cut").exists()
@@ -89,7 +94,7 @@ def test_an_interrupted_preparation_takes_up_its_finished_cases(make_task, tmp_p
         seen.clear()
         prepare(folder, tmp_path / "changed", STEPS, foreground={1})
     seen.clear()
-    monkeypatch.setattr(prepare_module, "read_nifti", lambda path: seen.append(path.name) or read(path))
+    reader[0] = lambda path: seen.append(path.name) or read_nifti(path)
     prepare(folder, tmp_path / "changed", Preprocessing(size=(16, 16)), foreground={1})
     assert len(seen) == 24 + 2  # Another configuration takes up nothing.
 

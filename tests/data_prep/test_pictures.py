@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data_prep import pictures, synthetic_nuclei
+from data_prep import download, pictures, synthetic_nuclei
 from data_prep.archive import BadDataset, Case
 from data_prep.pictures import COLLECTIONS, split_counts
 from data_prep.prepare import open_source, prepare
@@ -148,6 +148,40 @@ def test_an_archive_without_a_folder_above_is_found_and_hidden_files_are_not(tmp
     assert len(open_source(source, tmp_path / "unpacked").cases) == 6
 
 
+def zipped(folder, archive):
+    with zipfile.ZipFile(archive, "w") as file:
+        for path in sorted(folder.rglob("*")):
+            file.write(path, path.relative_to(folder.parent))
+
+
+def test_two_archives_of_one_collection_are_unpacked_side_by_side(tmp_path, monkeypatch):
+    make_drive(tmp_path / "content")
+    (tmp_path / "drive").mkdir()
+    for part in ("training", "test"):
+        zipped(tmp_path / "content" / part, tmp_path / "drive" / f"{part}.zip")
+    data = prepare(tmp_path / "drive", tmp_path / "out" / "a", STEPS)
+    assert sum(map(len, data.split.values())) == 20
+    assert data.description["origin"]["official_archive"] is False  # Not the published checksum.
+    assert sorted(path.name for path in (tmp_path / "out" / "unpacked").iterdir()) == ["drive"]
+    for part in ("training", "test"):
+        checksum = f"sha256:{pictures.sha256(tmp_path / 'drive' / f'{part}.zip')}"
+        monkeypatch.setitem(pictures.FILES, f"{part}.zip", ("drive", None, checksum))
+    data = prepare(tmp_path / "drive", tmp_path / "out" / "b", STEPS)
+    assert data.description["origin"]["official_archive"] is True
+
+
+def test_a_damaged_archive_leaves_nothing_behind(tmp_path):
+    make_drive(tmp_path / "content")
+    (tmp_path / "drive").mkdir()
+    for part in ("training", "test"):
+        zipped(tmp_path / "content" / part, tmp_path / "drive" / f"{part}.zip")
+    whole = (tmp_path / "drive" / "training.zip").read_bytes()
+    (tmp_path / "drive" / "training.zip").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ValueError, match="training.zip cannot be unpacked"):
+        prepare(tmp_path / "drive", tmp_path / "out" / "a", STEPS)
+    assert not list((tmp_path / "out").rglob("*.*"))
+
+
 @pytest.mark.parametrize("key", COLLECTIONS)
 def test_absent_data_are_explained(key, tmp_path):
     for data in (None, tmp_path):
@@ -276,9 +310,11 @@ def test_the_real_archive(real_data, tmp_path):
 
 
 def test_files_to_fetch_have_their_checksums():
-    assert {entry[0] for entry in pictures.FILES.values()} == {"dsb2018", "isic2018"}
+    assert {entry[0] for entry in pictures.FILES.values()} == {"drive", "dsb2018", "isic2018"}
+    assert {"dsb2018", "isic2018", "Task09_Spleen"} <= set(download.archives())
+    assert "drive" not in download.archives()
     for name, (_, url, checksum) in pictures.FILES.items():
-        assert url.endswith(name)
+        assert url is None or url.endswith(name)
         assert checksum is None or (checksum.startswith("sha256:") and len(checksum) == 71)
 
 
