@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from keras_uq import losses
-from tests.losses.test_every_loss import random_pair
+from tests.losses.test_every_loss import gradient, random_pair
 
 PAIRS = [random_pair(seed=seed) for seed in range(3)]
 # One pixel each, as (label, prediction).
@@ -178,3 +178,15 @@ def test_configurations_of_before_name_the_same_loss():
     assert losses.Tversky.from_config(config).penalty_gamma == 1.0
     changed = losses.Tversky(0.3, 0.7, penalty_gamma=2.0, variant="released").get_config()
     assert (changed["penalty_gamma"], changed["variant"]) == (2.0, "released")
+
+
+@pytest.mark.parametrize("variant", ["recommended", "released"])
+@pytest.mark.parametrize("label", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("guess", [0.0, 1e-12, 0.5, 1.0])
+def test_powers_below_one_have_finite_slopes(variant, label, guess):
+    y_true, y_pred = np.full((1, 4, 4, 1), label, "float32"), np.full((1, 4, 4, 1), guess, "float32")
+    loss = losses.DicePlusPlus(gamma=0.5, variant=variant)
+    assert np.isfinite(gradient(loss, y_true, y_pred)).all()
+    assert np.isfinite(float(loss(y_true, y_pred)))
+    if label == guess and variant == "recommended" and label in (0.0, 1.0):
+        assert float(loss(y_true, y_pred)) == pytest.approx(0, abs=1e-6)
