@@ -149,16 +149,28 @@ def test_the_page_has_every_figure(folder):
     assert "not run" not in again
 
 
-def test_table_iii_is_drawn_against_gamma(folder, tmp_path):
-    other = tmp_path / "yeung2021_table3" / "small-dsb2018"
+def renamed(folder, place, table, names):
+    """The run as one of another table, with other names for its rows."""
+    other = place / f"yeung2021_{table}" / "small-dsb2018"
     shutil.copytree(folder, other)
     run = json.loads((folder / "run.json").read_text())
-    names = {"DSC": "1.0", "CE": "1.5", "DSC++": "2.0"}
     rows = [names[row] for row in run["rows"]]
-    (other / "run.json").write_text(json.dumps({**run, "table": "table3", "rows": rows, "reference": "1.0"}))
+    (other / "run.json").write_text(json.dumps({**run, "table": table, "rows": rows, "reference": rows[0]}))
     for config in other.glob("*/config.json"):
         content = json.loads(config.read_text())
         config.write_text(json.dumps({**content, "row": names[content["row"]]}))
+    return other
+
+
+def test_in_table_v_each_plus_plus_meets_its_plain_form(folder, tmp_path):
+    other = renamed(folder, tmp_path, "table5", {"DSC": "Tversky", "CE": "Combo", "DSC++": "Combo++"})
+    comparison = measures.build_comparison(other).drop_duplicates("row").set_index("row")["against"]
+    assert comparison.to_dict() == {"Combo": "Tversky", "Combo++": "Combo"}
+    assert study.build_tests(other).drop_duplicates("row")["against"].tolist() == ["Tversky", "Combo"]
+
+
+def test_table_iii_is_drawn_against_gamma(folder, tmp_path):
+    other = renamed(folder, tmp_path, "table3", {"DSC": "1.0", "CE": "1.5", "DSC++": "2.0"})
     figures.choose_panels(other)
     report.write_report(other)
     assert (other / "figures" / "gamma.png").exists()
