@@ -129,6 +129,9 @@ def training_step(rounds):
         losses.Jaccard(over="batch"),
         losses.SSIM(),
         losses.Hybrid(over="batch"),
+        losses.DicePlusPlus(),
+        losses.Combo(),
+        losses.UnifiedFocal(penalty_gamma=2.0),
     ):
         model = models.kethavath2025()
         model.compile(keras.optimizers.Adam(1e-3), loss=loss)
