@@ -115,6 +115,7 @@ def run(table, options):
         "tests_note": table.tests_note,
         "rows": _rows_of_run(table, folder),
     }
+    about["departures"] += study.of(table.paper).departures(data, about)
     write_text(folder / "run.json", json.dumps(about, indent=2) + "\n")
     study.of(table.paper).illustrate(data, settings, folder)
     seeds = range(options.seeds or profile.seeds) if options.seed is None else [options.seed]

@@ -22,12 +22,12 @@ class Study:
         headline: Measures of the terminal's table: `{measure: label}`.
         overview: `line -> text`, a row in the README's table.
         overview_note: What it means.
-        unit: What a case is called.
         interval: What square brackets are; with `interval_over_seeds`, one seed has none.
         notes: `run -> sentences` below every table.
         beyond: What `ours` and `further` mean, on the page.
         tests: `folder -> frame`, written to `tests.csv`.
         tests_note: `run -> text` beside it.
+        departures: `(data, run) -> sentences`: where the data differ from the paper's.
         sections: `(folder, table) -> [(title, text, frame)]`, further tables of the page.
         against: `(run, row) -> row` that it is compared with.
         figures: `(folder, title) -> {name: (figure, caption)}`.
@@ -51,7 +51,7 @@ class Study:
     tests: Callable
     tests_note: Callable
     figures: Callable
-    unit: str = "volume"
+    departures: Callable = lambda data, run: []
     sections: Callable = lambda folder, table: []
     interval_over_seeds: bool = False
     against: Callable = lambda run, row: run["reference"]

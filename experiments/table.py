@@ -267,5 +267,5 @@ def departures(table, settings, dataset, modality, origin):
 
 def _said(value, name):
     if value is None:
-        return {"size": "as scanned"}.get(name, "all")
+        return {"size": "as scanned", "split": "the usual"}.get(name, "all")
     return " x ".join(map(str, value)) if isinstance(value, (tuple, list)) else str(value)

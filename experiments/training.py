@@ -28,8 +28,7 @@ def build(table, settings, data):
     """The table's network for the data's channels and classes, uncompiled."""
     channels = data.image(data.split["train"][0]).shape[-1]
     shape = (None,) * (3 if settings.volumes else 2) + (channels,)
-    classes = {} if data.classes == 1 else {"classes": data.classes}
-    return table.model(shape, filters=settings.filters, norm_momentum=settings.norm_momentum, **classes)
+    return table.model(shape, filters=settings.filters, norm_momentum=settings.norm_momentum, classes=data.classes)
 
 
 def model_config(table, settings, data):

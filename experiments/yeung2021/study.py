@@ -88,6 +88,23 @@ def measure(run, frames):
     return found
 
 
+def departures(data, run):
+    """Other numbers of pictures than printed, and frames of one video on both sides of the split."""
+    collection = COLLECTIONS.get(run["dataset"])
+    if collection is None:
+        return []
+    said, counts = [], tuple(run["cases"][part] for part in ("train", "validation", "test"))
+    if counts != collection.counts:
+        said.append(f"{_counted(counts)} for {_counted(collection.counts)}")
+    if collection.key == "cvc" and "sequences" not in run["changes"]:
+        said.append("frames of one video lie in several sets, as in the paper (split by sequences: they do not)")
+    return said
+
+
+def _counted(counts):
+    return f"{sum(counts)} pictures ({' / '.join(map(str, counts))})"
+
+
 def against(run, row):
     """The ++ form is held against the plain one, other rows against the reference."""
     plain = row.removesuffix("++")
@@ -188,7 +205,7 @@ STUDY = Study(
         "which knows that they are the same. Each picture's value is the mean of its seeds; n: values in all, or pairs."
     ),
     figures=figures.draw,
-    unit="picture",
+    departures=departures,
     sections=_sections,
     against=against,
 )

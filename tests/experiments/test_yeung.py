@@ -185,3 +185,14 @@ def test_trainings_are_plain_functions_of_their_configuration(folder):
     assert config["predictor"].endswith("protocol.deterministic")
     history = pd.read_csv(folder / "dsc-seed0" / "history.csv")
     assert history["learning_rate"].iloc[0] == pytest.approx(0.1)
+
+
+def test_other_numbers_of_pictures_are_departures(folder):
+    said = json.loads((folder / "run.json").read_text())["departures"]
+    assert "15 pictures (10 / 2 / 3) for 670 pictures (428 / 108 / 134)" in said
+    run = {"dataset": "cvc", "cases": {"train": 392, "validation": 98, "test": 122}, "changes": ""}
+    assert study.departures(None, run) == [
+        "frames of one video lie in several sets, as in the paper (split by sequences: they do not)"
+    ]
+    assert study.departures(None, {**run, "changes": "splitsequences"}) == []
+    assert study.departures(None, {**run, "dataset": "synthetic microscopy"}) == []
