@@ -210,11 +210,12 @@ def _page(folder, run, table, drawn):
     further = table[["row"]].rename(columns={"row": "loss"})
     for measure, label in own.ours.items():
         further[label] = [_interval(line, measure, "\n") for line in table.to_dict("records")]
+    own_sections = own.sections(folder, table)
     sections = "\n".join(
         f"<h2>{html.escape(title)}</h2>\n<p>{html.escape(text)}</p>\n{_html_table(_numbers(frame))}"
-        for title, text, frame in own.sections(folder, table)
+        for title, text, frame in own_sections
     )
-    in_sections = {label for _, _, frame in own.sections(folder, table) for label in frame}
+    in_sections = {label for _, _, frame in own_sections for label in frame}
     for measure, label in own.further.items():
         if label not in in_sections:
             further[label] = [_number(value) for value in table[measure]]

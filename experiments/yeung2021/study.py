@@ -7,7 +7,7 @@ import pandas as pd
 
 from data_prep.pictures import COLLECTIONS
 from experiments.augmentation import AUGMENTATIONS
-from experiments.measures import PUBLISHED, cells, pairs
+from experiments.measures import PUBLISHED, cases_of, cells, pairs, run_of
 from experiments.study import Study
 from experiments.yeung2021 import figures
 from experiments.yeung2021.scoring import as_picture, score
@@ -155,6 +155,34 @@ def _operating(path, target):
     }
 
 
+def by_seed(folder):
+    """Each training by itself: how long it was, what it gave, and the difference to the other row's same seed.
+
+    One line a row and seed; differences are means over test pictures with their bootstrap interval.
+    """
+    run, measured, lines = run_of(folder), cells(folder), []
+    found = {(line["row"], line["seed"]): line["folder"] for line in measured.to_dict("records")}
+    for row in run["rows"]:
+        for seed in sorted(seed for other, seed in found if other == row):
+            cases, other = cases_of(found[row, seed]), against(run, row)
+            line = {"row": row, "seed": str(seed), **_epochs(found[row, seed])}
+            line |= {label: cases[column].mean() for column, label in COMPARED.items()}
+            partner = cases_of(found[other, seed]) if other != row and (other, seed) in found else None
+            for column, label in COMPARED.items():
+                said = ""
+                if partner is not None:
+                    difference = statistics.paired_bootstrap(cases[column], partner[column])
+                    said = f"{difference.mean:+.4g} [{difference.low:.4g}, {difference.high:.4g}]"
+                line[f"{label}: difference"] = said
+            lines.append(line | {"to": other if partner is not None else ""})
+    return pd.DataFrame(lines)
+
+
+def _epochs(cell):
+    history = pd.read_csv(cell / "history.csv")
+    return {"epochs": str(len(history)), "tested epoch": str(int(history["val_loss"].idxmin()) + 1)}
+
+
 def _notes(run):
     return [
         "The printed NLL counts foreground pixels alone and averages over all; ours is given that way beside the "
@@ -170,7 +198,14 @@ def _sections(folder, table):
             "pictures, and what it gives on the test pictures. Without a line, no threshold reaches the target. Means "
             "of seeds.",
             chosen_thresholds(folder).rename(columns={"row": "loss"}),
-        )
+        ),
+        (
+            "Seed by seed",
+            "Each training: epochs until it stopped, the epoch that is tested (lowest validation loss), scores, and the "
+            "difference to the same seed of another row, with bootstrap intervals over pictures. A training that "
+            "got stuck shows here and hides in a mean.",
+            by_seed(folder).rename(columns={"row": "loss"}),
+        ),
     ]
 
 

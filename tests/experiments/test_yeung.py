@@ -196,3 +196,19 @@ def test_other_numbers_of_pictures_are_departures(folder):
     ]
     assert study.departures(None, {**run, "changes": "splitsequences"}) == []
     assert study.departures(None, {**run, "dataset": "synthetic microscopy"}) == []
+
+
+def test_every_training_is_seen_by_itself(folder):
+    lines = study.by_seed(folder).set_index(["row", "seed"])
+    assert len(lines) == 6
+    cases = {
+        row: pd.read_csv(folder / f"{slug}-seed1" / "cases.csv").query("set == 'test'")
+        for row, slug in (("DSC", "dsc"), ("DSC++", "dscpp"))
+    }
+    assert lines.loc[("DSC++", "1"), "Brier score"] == pytest.approx(cases["DSC++"]["brier"].mean())
+    difference = cases["DSC++"]["brier"].mean() - cases["DSC"]["brier"].mean()
+    assert lines.loc[("DSC++", "1"), "Brier score: difference"].startswith(f"{difference:+.4g} [")
+    assert (lines.loc["DSC", "to"] == "").all()
+    history = pd.read_csv(folder / "dscpp-seed1" / "history.csv")
+    assert lines.loc[("DSC++", "1"), "tested epoch"] == str(int(history["val_loss"].idxmin()) + 1)
+    assert "Seed by seed" in (folder / "report.html").read_text()
