@@ -201,9 +201,9 @@ def _sections(folder, table):
         ),
         (
             "Seed by seed",
-            "Each training: epochs until it stopped, the epoch that is tested (lowest validation loss), scores, and the "
-            "difference to the same seed of another row, with bootstrap intervals over pictures. A training that "
-            "got stuck shows here and hides in a mean.",
+            "Each training: epochs until it stopped, the epoch that is tested (lowest validation loss), its scores, "
+            "and their difference to the same seed of another row, with bootstrap intervals over pictures. A training "
+            "that got stuck shows here and hides in a mean.",
             by_seed(folder).rename(columns={"row": "loss"}),
         ),
     ]
