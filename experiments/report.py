@@ -202,9 +202,10 @@ def _number(value):
 
 def _page(folder, run, table, drawn):
     measured, own = cells(folder), study.of(run["paper"])
+    paper = own.published(run)["dataset"].iloc[0]
     shown = table[["row", "seeds"]].rename(columns={"row": "loss"})
     for measure in measures.shown_measures(run):
-        shown[f"{own.measures[measure]}: published"] = table[f"{measure}_published"]
+        shown[f"{own.measures[measure]}: published ({paper})"] = table[f"{measure}_published"]
         shown[f"{own.measures[measure]}: here"] = [_interval(line, measure, "\n") for line in table.to_dict("records")]
     shown["flags"] = table["flag"]
     further = table[["row"]].rename(columns={"row": "loss"})
@@ -217,7 +218,7 @@ def _page(folder, run, table, drawn):
     )
     in_sections = {label for _, _, frame in own_sections for label in frame}
     for measure, label in own.further.items():
-        if label not in in_sections:
+        if label not in in_sections and table[measure].notna().any():
             further[label] = [_number(value) for value in table[measure]]
     provenance = json.loads((measured["folder"].iloc[0] / "provenance.json").read_text())
     pictures = "\n".join(

@@ -128,7 +128,8 @@ def chosen_thresholds(folder):
     One line a row and target, means of seeds; the threshold is chosen for each seed by itself.
     """
     measured, lines = cells(folder), []
-    for row, of_row in measured.groupby("row", sort=False):
+    for row in run_of(folder)["rows"]:
+        of_row = measured[measured["row"] == row]
         for target in TARGETS:
             found = [_operating(path / "thresholds.csv", target) for path in of_row["folder"]]
             found = [line for line in found if line is not None]
