@@ -29,7 +29,7 @@ def draw(folder, title):
         for row, of_row in frames.items()
     }
     found["case_scores"] = (
-        plots.case_scores(scores, ("Dice", "log10 of the full NLL (nat)"), title),
+        plots.case_scores(scores, ("Dice", "log10 of full NLL"), title),
         "Each dot is a test picture of one seed; the bar is the median.",
     )
     found["histogram"] = (

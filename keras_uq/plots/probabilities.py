@@ -62,7 +62,7 @@ def threshold_curves(rows, title=None):
         axes.grid(alpha=0.3)
     panels[-1].set_xlabel("threshold of the softmax", fontsize=8)
     handles = panels[0].get_legend_handles_labels()
-    figure.legend(*handles, loc="outside lower center", ncols=3, frameon=False, fontsize=7, handlelength=3)
+    figure.legend(*handles, loc="outside lower center", ncols=2, frameon=False, fontsize=7, handlelength=3)
     return figure
 
 
