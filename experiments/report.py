@@ -119,10 +119,12 @@ def _overview(name, folders):
         printed = own.published(run)
         data, first = printed["dataset"].iloc[0], measures.shown_measures(run)[0]
         label = f"[{run['table']}]({Path(folder).as_posix()}/table.md) {run['changes']}".strip() + f" ({data})"
-        columns[label] = max(table["seeds"])
+        seeds = sorted(set(table["seeds"]) - {0})
+        columns[label] = f"{seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else f"{seeds[0]}"
         for line in table.to_dict("records"):
             shown = own.overview(line) if line["seeds"] else "not run"
-            published = f"{line[f'{first}_published']} → " if line[f"{first}_published"] else ""
+            published = line[f"{first}_published"].partition(" ")[0]
+            published = f"{published} → " if published else ""
             rows.setdefault(line["row"].removesuffix(" Loss"), {})[label] = published + shown
     lines = [
         f"**{paper}: the protocols of its tables on {dataset}, profile {profile}**",
