@@ -58,5 +58,6 @@ def learning_curves(folder, title, column="val_dice", label="validation Dice (so
         if all(path.exists() for path in records):  # A row made of other cells has none.
             histories[row] = [pd.read_csv(path)[column].to_numpy() for path in records]
     ordered = {row: histories[row] for row in measures.run_of(folder)["rows"] if row in histories}
-    caption = f"{label[0].upper()}{label[1:].partition(' (')[0]} by epoch. Bold: mean over seeds; thin: seeds."
+    shown = label[0].upper() + label[1:].partition(" (")[0]
+    caption = f"{shown} by epoch. Bold: mean over the seeds that still train; thin: seeds."
     return plots.learning_curves(ordered, label, title), caption

@@ -5,6 +5,7 @@ import pandas as pd
 
 from experiments import measures
 from experiments.figures import RULE, learning_curves, panel_rows
+from experiments.kethavath2025.scoring import cell_measures
 from keras_uq import plots
 
 
@@ -22,8 +23,6 @@ def slice_values(folder, part="test", column="uncertainty"):
 
 def draw(folder, title):
     """`{name: (figure, caption)}` of a run, in the order of the page."""
-    from experiments.kethavath2025.study import cell_measures
-
     run = measures.run_of(folder)
     scores, confidence, foreground = {}, {}, []
     for row, frames in measures.frames_of(folder).items():

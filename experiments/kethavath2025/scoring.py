@@ -1,4 +1,4 @@
-"""What the Monte Carlo maps of a predictor say about volumes, slice by slice."""
+"""What the Monte Carlo maps of a predictor say about volumes, slice by slice, and what that makes of a cell."""
 
 import dataclasses
 
@@ -7,6 +7,18 @@ import numpy as np
 from experiments.batches import padded, volume_depth
 from experiments.scoring import foreground_probability, numbered_cases, over_classes, overlaps, statistics
 from keras_uq import metrics
+
+# Scores of cases of which a cell gives the mean.
+AVERAGED = (
+    "dice",
+    "sensitivity",
+    "precision",
+    "error_detection_auroc",
+    "uncertainty_error_overlap",
+    "risk_coverage_area",
+    "risk_coverage_excess_area",
+    "error_rate",
+)
 
 
 def score(predictor, data, settings, track=list):
@@ -47,6 +59,25 @@ def score(predictor, data, settings, track=list):
     return {"cases.csv": lines, "slices.csv": slices}, panels
 
 
+def cell_measures(cases):
+    """The measures of one cell from its cases: sums are pooled, scores of cases averaged."""
+    uncertainty, prediction = (_pooled(cases, name) for name in ("uncertainty", "prediction"))
+    means = {name: cases[name].mean() for name in AVERAGED}
+    return {
+        **means,
+        "dice": _soft_dice(cases),
+        "dice_hard": means["dice"],
+        "uncertainty_mean": uncertainty.mean,
+        "uncertainty_std_slice": uncertainty.std_slice,
+        "uncertainty_std_pixel": uncertainty.std_pixel,
+        "mean_prediction": prediction.mean,
+        "mean_prediction_std_slice": prediction.std_slice,
+        "mean_prediction_std_pixel": prediction.std_pixel,
+        "mutual_information": _pooled(cases, "mutual_information").mean,
+        "foreground": cases["soft_labelled"].sum() / cases["uncertainty_pixels"].sum(),
+    }
+
+
 def _predict(predictor, image, number, depth):
     if depth is None:
         return predictor.predict(image, batch_size=8, case=number)
@@ -83,3 +114,20 @@ def _spread(maps, probability, mask):
         "risk_coverage_excess_area": risk.excess_area,
         "error_rate": float(error.mean()),
     }
+
+
+def _pooled(cases, name):
+    return metrics.pool_statistics(
+        metrics.MapStatistics(*(line[f"{name}_{field}"] for field in metrics.MapStatistics._fields))
+        for line in cases.to_dict("records")
+    )
+
+
+def _soft_dice(cases):
+    """Pooled over cases; of several classes, the mean."""
+    suffixes = [name.removeprefix("soft_overlap") for name in cases if name.startswith("soft_overlap_")] or [""]
+    each = [
+        2 * cases[f"soft_overlap{of}"].sum() / (cases[f"soft_predicted{of}"].sum() + cases[f"soft_labelled{of}"].sum())
+        for of in suffixes
+    ]
+    return float(np.mean(each))

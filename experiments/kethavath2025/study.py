@@ -2,16 +2,15 @@
 
 import shutil
 
-import numpy as np
 import pandas as pd
 
 from experiments import datasets
 from experiments.kethavath2025 import figures
 from experiments.kethavath2025.protocol import TESTS_NOTE
-from experiments.kethavath2025.scoring import score
+from experiments.kethavath2025.scoring import cell_measures, score
 from experiments.measures import PUBLISHED, scores
 from experiments.study import Study
-from keras_uq import metrics, statistics
+from keras_uq import statistics
 
 MEASURES = {
     "dice": "soft Dice, pooled",
@@ -48,16 +47,6 @@ COMPARED = {
 }
 # What the tests of all rows together are about.
 TESTED = {"uncertainty_mean": "mean uncertainty", "dice": "Dice at 0.5"}
-AVERAGED = (
-    "dice",
-    "sensitivity",
-    "precision",
-    "error_detection_auroc",
-    "uncertainty_error_overlap",
-    "risk_coverage_area",
-    "risk_coverage_excess_area",
-    "error_rate",
-)
 
 
 def illustrate(data, settings, folder):
@@ -77,25 +66,6 @@ def measure(run, frames):
     for name in ("uncertainty_std", "mean_prediction_std"):
         of_cells[name] = of_cells[f"{name}_{run['spread']}"]
     return {name: statistics.mean_interval(of_cells[name]) for name in of_cells}
-
-
-def cell_measures(cases):
-    """The measures of one cell from its cases: sums are pooled, scores of cases averaged."""
-    uncertainty, prediction = (_pooled(cases, name) for name in ("uncertainty", "prediction"))
-    means = {name: cases[name].mean() for name in AVERAGED}
-    return {
-        **means,
-        "dice": _soft_dice(cases),
-        "dice_hard": means["dice"],
-        "uncertainty_mean": uncertainty.mean,
-        "uncertainty_std_slice": uncertainty.std_slice,
-        "uncertainty_std_pixel": uncertainty.std_pixel,
-        "mean_prediction": prediction.mean,
-        "mean_prediction_std_slice": prediction.std_slice,
-        "mean_prediction_std_pixel": prediction.std_pixel,
-        "mutual_information": _pooled(cases, "mutual_information").mean,
-        "foreground": cases["soft_labelled"].sum() / cases["uncertainty_pixels"].sum(),
-    }
 
 
 def derive(cases):
@@ -130,23 +100,6 @@ def build_tests(folder):
 
 def _line(part, label, test, unit, result):
     return {"set": part, "measure": label, "test": test, "unit": unit, **result._asdict()}
-
-
-def _pooled(cases, name):
-    return metrics.pool_statistics(
-        metrics.MapStatistics(*(line[f"{name}_{field}"] for field in metrics.MapStatistics._fields))
-        for line in cases.to_dict("records")
-    )
-
-
-def _soft_dice(cases):
-    """Pooled over cases; of several classes, the mean."""
-    suffixes = [name.removeprefix("soft_overlap") for name in cases if name.startswith("soft_overlap_")] or [""]
-    each = [
-        2 * cases[f"soft_overlap{of}"].sum() / (cases[f"soft_predicted{of}"].sum() + cases[f"soft_labelled{of}"].sum())
-        for of in suffixes
-    ]
-    return float(np.mean(each))
 
 
 def _notes(run):
