@@ -173,7 +173,7 @@ def by_seed(folder):
                 said = ""
                 if partner is not None:
                     difference = statistics.paired_bootstrap(cases[column], partner[column])
-                    said = f"{difference.mean:+.4g} [{difference.low:.4g}, {difference.high:.4g}]"
+                    said = f"{difference.mean:+.4g}\n[{difference.low:.4g}, {difference.high:.4g}]"
                 line[f"{label}: difference"] = said
             lines.append(line | {"to": other if partner is not None else ""})
     return pd.DataFrame(lines)

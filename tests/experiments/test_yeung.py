@@ -207,7 +207,7 @@ def test_every_training_is_seen_by_itself(folder):
     }
     assert lines.loc[("DSC++", "1"), "Brier score"] == pytest.approx(cases["DSC++"]["brier"].mean())
     difference = cases["DSC++"]["brier"].mean() - cases["DSC"]["brier"].mean()
-    assert lines.loc[("DSC++", "1"), "Brier score: difference"].startswith(f"{difference:+.4g} [")
+    assert lines.loc[("DSC++", "1"), "Brier score: difference"].startswith(f"{difference:+.4g}\n[")
     assert (lines.loc["DSC", "to"] == "").all()
     history = pd.read_csv(folder / "dscpp-seed1" / "history.csv")
     assert lines.loc[("DSC++", "1"), "tested epoch"] == str(int(history["val_loss"].idxmin()) + 1)
