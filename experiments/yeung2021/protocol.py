@@ -91,6 +91,6 @@ def table(name, title, rows, dataset="drive", reference="DSC", seeds=None):
         rows=tuple(Row(row, loss, predictor=deterministic) for row, loss in rows.items()),
         settings=dataclasses.replace(SETTINGS, size=SIZES[dataset]),
         reference=reference,
-        departures=DEPARTURES,
+        departures=() if dataset == "drive" else DEPARTURES,
         profiles=profiles,
     )
