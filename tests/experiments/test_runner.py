@@ -17,7 +17,8 @@ import pytest
 
 from experiments import record, runner
 from experiments.batches import Batches, SliceSplit
-from experiments.measures import build_table, cells
+from experiments.kethavath2025.scoring import cell_measures
+from experiments.measures import build_table, cases_of, cells
 from experiments.table import PROFILES, Row, Settings, apply_profile, departures, scale_epochs
 from keras_uq import losses
 from keras_uq.inference import load_model, read_preprocessing
@@ -96,7 +97,7 @@ def test_measures_of_a_cell_are_those_of_its_maps(options, tmp_path):
     from keras_uq.inference import MCDropout
 
     folder, _ = runner.run(TABLE, options("--row", "Dice Loss", "--no-report"))
-    line = cells(folder).iloc[0]
+    line = cell_measures(cases_of(cells(folder)["folder"].iloc[0]))
     arguments = options()
     data, *_ = datasets.prepared(TABLE, TABLE.settings, PROFILES["paper"], arguments.data, arguments.dataset)
     predictor = MCDropout(load_model(folder / "dice-loss-seed0" / "model.keras"), samples=3, seed=0)
@@ -194,10 +195,10 @@ class NoNumber(keras.losses.Loss):
         return keras.ops.mean(y_pred, axis=(1, 2, 3)) * float("nan")
 
 
-def test_a_diverged_training_is_named_and_the_others_go_on(options, capsys, monkeypatch):
+def test_a_diverged_training_is_named_and_the_others_go_on(options, capsys):
     rows = (Row("BCE Loss", NoNumber()), TABLE.row("Dice Loss"), TABLE.row("Hybrid Loss"))
-    table = dataclasses.replace(TABLE, rows=rows)
-    monkeypatch.setattr(runner, "PROFILES", {**PROFILES, "paper": dataclasses.replace(PROFILES["paper"], seeds=1)})
+    profiles = {**PROFILES, "paper": dataclasses.replace(PROFILES["paper"], seeds=1)}
+    table = dataclasses.replace(TABLE, rows=rows, profiles=profiles)
     arguments = vars(options("--epochs", "1"))
     status = runner.main(
         table,
