@@ -10,7 +10,7 @@ from pathlib import Path
 
 from data_prep import atlas, decathlon, synthetic_ct, synthetic_nuclei
 from data_prep.pictures import COLLECTIONS
-from data_prep.prepare import open_source, prepare
+from data_prep.prepare import archives_of, open_source, prepare
 from data_prep.prepared import Prepared
 from experiments.batches import SliceSplit
 
@@ -55,7 +55,8 @@ def prepared(table, settings, profile, data=None, dataset=None, skip_bad=False, 
     else:
         source = _official(data, dataset)
     folder = cache_folder() / "prepared"
-    archive = open_source(source, folder / "unpacked")
+    with _alone(folder / "unpacked"):
+        archive = open_source(source, folder / "unpacked")
     steps = dataclasses.replace(
         table.ct if archive.modality == "CT" else table.mri, size=settings.size, multiple=profile.multiple
     )
@@ -126,16 +127,11 @@ def _official(data, dataset):
     folder = Path(data) / dataset
     for candidate in (folder, folder.with_name(folder.name + ".tar"), folder.with_name(folder.name + ".zip")):
         if candidate.exists():
-            return _only_archive(candidate) or candidate
+            archives = archives_of(candidate)
+            return archives[0] if len(archives) == 1 else candidate
     raise ValueError(
         f"There is no {folder}, and no {folder.name}.tar or .zip beside it. {_how_to_get(dataset, folder)}"
     )
-
-
-def _only_archive(folder):
-    """The archive in a folder that holds nothing else, or `None`."""
-    entries = [path for path in folder.iterdir() if not path.name.startswith(".")] if folder.is_dir() else []
-    return entries[0] if len(entries) == 1 and entries[0].suffix in (".zip", ".tar") else None
 
 
 def _how_to_get(dataset, folder):

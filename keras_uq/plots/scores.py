@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from keras_uq._optional import require
-from keras_uq.plots.common import COLOURS, STYLES, name_rows, new_figure, short
+from keras_uq.plots.common import COLOURS, line_style, name_rows, new_figure, short
 
 
 def learning_curves(curves, ylabel, title=None):
@@ -19,18 +19,15 @@ def learning_curves(curves, ylabel, title=None):
     figure = new_figure(3.4, title)
     axes = figure.subplots()
     for number, (name, seeds) in enumerate(curves.items()):
-        colour = COLOURS[number % len(COLOURS)]
-        style = STYLES[(number // len(COLOURS) + number) % len(STYLES)]
+        style = line_style(number)
         longest = max(len(seed) for seed in seeds)
         if len(seeds) > 1:
             for seed in seeds:
-                axes.plot(range(1, len(seed) + 1), seed, color=colour, alpha=0.25, linewidth=0.6)
+                axes.plot(range(1, len(seed) + 1), seed, color=style["color"], alpha=0.25, linewidth=0.6)
         padded = np.full((len(seeds), longest), np.nan)
         for line, seed in zip(padded, seeds):
             line[: len(seed)] = seed
-        axes.plot(
-            range(1, longest + 1), np.nanmean(padded, axis=0), color=colour, linestyle=style, linewidth=1.4, label=name
-        )
+        axes.plot(range(1, longest + 1), np.nanmean(padded, axis=0), linewidth=1.4, label=name, **style)
     axes.set_xlabel("epoch", fontsize=8)
     axes.set_ylabel(ylabel, fontsize=8)
     axes.xaxis.get_major_locator().set_params(integer=True)

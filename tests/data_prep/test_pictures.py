@@ -136,7 +136,7 @@ def test_a_z_score_is_over_all_channels(tmp_path):
     assert image[..., 0].mean() > image[..., 1].mean() + 0.5  # Channels keep their distance.
 
 
-def test_an_archive_without_a_folder_above_is_found_and_hidden_files_are_not(tmp_path, monkeypatch):
+def test_an_archive_without_a_folder_above_is_found_and_hidden_files_are_not(tmp_path):
     make_dsb2018(tmp_path / "content", count=6)
     folder = tmp_path / "data" / "dsb2018"
     folder.mkdir(parents=True)
