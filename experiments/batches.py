@@ -21,21 +21,35 @@ class Batches(keras.utils.PyDataset):
         steps: Batches an epoch; `None` for all.
         volumes: Whole volumes, padded to one depth, in place of slices.
         augment: `(image, mask, seed) -> (image, mask)` for each image, or `None`.
+        classes: Classes with the background; those of the data by default. One class is the foreground alone.
+        multilabel: Leave out the channel of the background.
 
-    Masks have one channel, or one a class (one-hot) where the data keep several classes.
+    Masks have one channel, or one a class (one-hot) where there are several.
 
     Attributes:
         epoch: Set it before the epoch begins (`FollowEpoch`). The data set's own hook has no number.
     """
 
-    def __init__(self, prepared, part, batch, seed=None, steps=None, volumes=False, augment=None):
+    def __init__(
+        self,
+        prepared,
+        part,
+        batch,
+        seed=None,
+        steps=None,
+        volumes=False,
+        augment=None,
+        classes=None,
+        multilabel=False,
+    ):
         # One worker: with more, JAX and PyTorch consume batches that were made before the epoch began.
         super().__init__(workers=1)
         cases = prepared.split[part]
         self._image = functools.lru_cache(OPEN_FILES)(prepared.image)
         self._mask = functools.lru_cache(OPEN_FILES)(prepared.mask)
         self.depth = volume_depth(prepared) if volumes else None
-        self.classes = prepared.classes
+        self.classes = classes or prepared.classes
+        self.multilabel = multilabel
         if volumes:
             self.index = [(case, slice(None)) for case in cases]
         else:
@@ -69,7 +83,7 @@ class Batches(keras.utils.PyDataset):
     def _target(self, masks):
         if self.classes == 1:
             return masks.astype("float32")
-        return (masks == np.arange(self.classes)).astype("float32")
+        return (masks == np.arange(int(self.multilabel), self.classes)).astype("float32")
 
 
 class FollowEpoch(keras.callbacks.Callback):

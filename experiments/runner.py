@@ -20,7 +20,7 @@ from rich.progress import track
 
 from data_prep.prepared import write_text
 from experiments import datasets, figures, record, study
-from experiments.table import PROFILES, Changes, Row, apply_profile, departures
+from experiments.table import PROFILES, Cell, Changes, Row, apply_profile, departures
 from experiments.training import MODES, Diverged, build, model_config, train, weights_file
 from keras_uq.inference import MCDropout, save_model
 from keras_uq.preprocessing import Preprocessing
@@ -39,7 +39,7 @@ TRAINING = (
     "volumes",
 )
 # Also those, where a protocol uses them.
-TRAINING_IF_USED = ("momentum", "plateau", "augmentation")
+TRAINING_IF_USED = ("momentum", "plateau", "augmentation", "plateau_delta", "hard_dice")
 
 
 def main(tables, arguments=None, every=False):
@@ -118,14 +118,15 @@ def run(table, options):
     about["departures"] += study.of(table.paper).departures(data, about)
     write_text(folder / "run.json", json.dumps(about, indent=2) + "\n")
     study.of(table.paper).illustrate(data, settings, folder)
-    seeds = range(options.seeds or profile.seeds) if options.seed is None else [options.seed]
+    table = dataclasses.replace(table, rows=tuple(row.of(data) for row in table.rows))
+    seeds = list(range(options.seeds or profile.seeds)) if options.seed is None else [options.seed]
     rows = table.rows if options.row is None else [table.row(options.row)]
-    cells = [(row, seed) for seed in seeds for row in _with_inputs(table, rows)]
+    cells = _cells(_with_inputs(table, rows), seeds)
     diverged = []
     for number, (row, seed) in enumerate(cells, start=1):
         CONSOLE.rule(f"{number} of {len(cells)}: {row.name}, seed {seed}")
         try:
-            run_cell(table, row, seed, settings, data, folder, options.tensorboard)
+            run_cell(table, row, seed, settings, data, folder, options.tensorboard, seeds)
         except Diverged as reason:
             diverged.append(str(reason))
     if not options.no_report and any(folder.glob("*/provenance.json")):
@@ -138,11 +139,33 @@ def run(table, options):
     return folder, diverged
 
 
-def run_cell(table, row, seed, settings, data, folder, tensorboard=None):
-    """Run one cell unless it, or one with its configuration, has a record. Returns its folder."""
+def _cells(rows, seeds):
+    """Rows and seeds, one seed of all rows after the other; what is made of all seeds comes last."""
+    each = [(row, seed) for seed in seeds for row in rows if not row.over_seeds and _has_seed(row, seed)]
+    return each + [(row, 0) for row in rows if row.over_seeds]
+
+
+def _has_seed(row, seed):
+    return row.max_seeds is None or seed < row.max_seeds
+
+
+def run_cell(table, row, seed, settings, data, folder, tensorboard=None, seeds=()):
+    """Run one cell unless it, or one with its configuration, has a record. Returns its folder.
+
+    Args:
+        table: The `Table`.
+        row: Its `Row`, with its loss.
+        seed: Of the cell.
+        settings: The `Settings`.
+        data: `Prepared`.
+        folder: Of the run.
+        tensorboard: Folder of logs, or `None`.
+        seeds: Of the run, for a row that is made of the cells of all of them.
+    """
     cell = cell_folder(folder, row.name, seed)
     results = folder.parent.parent
-    inputs = [cell_folder(folder, name, seed) for name in row.inputs]
+    of_seeds = seeds if row.over_seeds else [seed]
+    inputs = [cell_folder(folder, name, each) for name in row.inputs for each in of_seeds]
     for path in inputs:
         if not (path / "provenance.json").exists():
             raise Diverged(f"{row.name}, seed {seed}: its input {path.name} has no result.")
@@ -164,13 +187,13 @@ def run_cell(table, row, seed, settings, data, folder, tensorboard=None):
     model = None
     if row.loss is not None:
         _train_or_share(table, row, seed, settings, data, config["training"], training, results, tensorboard)
-        model = build(table, settings, data)
+        model = build(table, row, settings, data)
         model.load_weights(training / weights_file(settings.keep))
         save_model(model, cell / "model.keras", Preprocessing(**data.description["preprocessing"]))
     begin = time.monotonic()
-    predictor = (row.predictor or _default_predictor(settings))(model, seed, inputs)
+    predictor = (row.predictor or _monte_carlo)(Cell(row, seed, settings, data, model, tuple(inputs)))
     tables, panels = study.of(table.paper).score(
-        predictor, data, settings, track=lambda cases: track(cases, "predicting", console=CONSOLE)
+        predictor, data, settings, lambda cases: track(cases, "predicting", console=CONSOLE), cell
     )
     np.savez_compressed(cell / "panels.npz", **panels)
     # The record of the training goes first and comes last: it never stands beside weights of another one.
@@ -190,7 +213,7 @@ def cell_config(table, row, seed, settings, data, inputs=()):
     training = row.loss and {
         "seed": seed,
         "loss": keras.saving.serialize_keras_object(row.loss),
-        "model": model_config(table, settings, data),
+        "model": model_config(table, row, settings, data),
         "data": f"sha256:{data.fingerprint}",
         **{name: getattr(settings, name) for name in TRAINING},
         **{name: getattr(settings, name) for name in TRAINING_IF_USED if getattr(settings, name) is not None},
@@ -274,8 +297,8 @@ def _check_names(table):
             )
 
 
-def _default_predictor(settings):
-    return lambda model, seed, inputs: MCDropout(model, samples=settings.samples, seed=seed)
+def _monte_carlo(cell):
+    return MCDropout(cell.model, samples=cell.settings.samples, seed=cell.seed)
 
 
 def _own_code(loss):

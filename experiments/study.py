@@ -10,8 +10,9 @@ class Study:
     """One paper's measures, tests and figures. A `line` is one row of a table: `{column: value}`.
 
     Args:
-        score: `(predictor, data, settings, track) -> ({file name: lines}, panels)`: what a cell's predictor says about
-            the cases; `cases.csv` has the columns `set`, `case` and `dice`; panels are named `<case>|<kind>`.
+        score: `(predictor, data, settings, track, folder) -> ({file name: lines}, panels)`: what a cell's predictor says
+            about the cases; `cases.csv` has the columns `set`, `case` and `dice`; panels are named `<case>|<kind>`;
+            what is too large for a record goes into the cell's folder.
         illustrate: `(data, settings, folder)`: writes what the figures show of the data into the run's folder.
         published: `run -> frame`: the paper's table, strings by row, with a column a measure, `dataset` and `flag`.
         measures: `{measure: label}` of those that a published table may have; `ours` and `further` likewise of others.

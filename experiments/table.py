@@ -16,13 +16,51 @@ class Row:
         name: The row's name in the published CSV.
         loss: Loss to train with, or `None` for a row made from other cells alone.
         inputs: Names of rows whose cells (of the same seed) this one needs; their records enter its configuration.
-        predictor: `(model, seed, input_folders) -> predictor`, if not the table's. `model` is `None` without a loss.
+        predictor: `Cell -> predictor`, if not Monte Carlo dropout of the trained model.
+        loss_of: `data -> loss`, for a loss that depends on the prepared data, in place of `loss`.
+        network: Arguments of the table's model that this row changes.
+        max_seeds: At most so many of the run's seeds.
+        over_seeds: Made from the cells of *all* seeds of its inputs: one cell, with seed 0.
     """
 
     name: str
     loss: Any = None
     inputs: tuple = ()
     predictor: Callable | None = None
+    loss_of: Callable | None = None
+    network: dict = dataclasses.field(default_factory=dict)
+    max_seeds: int | None = None
+    over_seeds: bool = False
+
+    @property
+    def multilabel(self):
+        """Whether its network has independent channels of the foreground classes and none of the background."""
+        return self.network.get("multilabel", False)
+
+    def of(self, data):
+        """The row with its loss for these data."""
+        return self if self.loss_of is None else dataclasses.replace(self, loss=self.loss_of(data), loss_of=None)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What a predictor is made from.
+
+    Args:
+        row: Of the table.
+        seed: Of the cell.
+        settings: The `Settings`.
+        data: `Prepared`.
+        model: The trained network, `None` for a row without a loss.
+        inputs: Folders of the cells it is made of.
+    """
+
+    row: Row
+    seed: int
+    settings: Any
+    data: Any
+    model: Any
+    inputs: tuple
 
 
 @dataclass(frozen=True)
@@ -32,8 +70,10 @@ class Settings:
     `filters` are those of the first stage; `steps` are the batches of an epoch, `None` for all slices; `monitor`
     decides when training stops early, `keep` which epoch is tested; with `volumes`, the network takes whole volumes;
     `split` names one of the dataset's ways to split it, `None` its usual one. With `momentum` the optimiser is SGD with
-    Nesterov's momentum, else Adam. With `plateau` the rate falls by `decay_factor` after so many epochs without a lower
-    validation loss, else each `decay_every` epochs. `augmentation` names one of `experiments.augmentation`.
+    Nesterov's momentum, else Adam. With `plateau` the rate falls by `decay_factor` after so many epochs without a
+    better `monitor`, else each `decay_every` epochs; `plateau_delta` is by how much it must be better. With
+    `hard_dice`, `val_dice` is that of predicted classes, not of probabilities. `augmentation` names one of
+    `experiments.augmentation`. `spacing` and `crop` are as in `Preprocessing`.
     """
 
     max_cases: int | None = None
@@ -55,6 +95,10 @@ class Settings:
     momentum: float | None = None
     plateau: int | None = None
     augmentation: str | None = None
+    plateau_delta: float | None = None
+    hard_dice: bool | None = None
+    spacing: tuple | None = None
+    crop: tuple | None = None
 
 
 @dataclass(frozen=True)
@@ -77,6 +121,7 @@ class Table:
         spread: Which standard deviation the printed columns are, `"slice"` or `"pixel"`.
         departures: Where even the full protocol is not the paper's, and why.
         tests_note: What to know about the tests of all rows together.
+        softmax: One foreground class and the background are two channels, not one.
         profiles: `{name: Profile}`, how the table is cut down.
     """
 
@@ -95,7 +140,12 @@ class Table:
     spread: str = "slice"
     departures: tuple = ()
     tests_note: str = ""
+    softmax: bool = False
     profiles: dict = dataclasses.field(default_factory=lambda: PROFILES)
+
+    def classes(self, data):
+        """How many classes the data have for this table, the background counted; 1 is a foreground alone."""
+        return max(data.classes, 2) if self.softmax else data.classes
 
     def row(self, name):
         """The row of that name. Raises `ValueError` with the names there are."""
@@ -161,6 +211,10 @@ LABELS = {
     "momentum": "Nesterov momentum",
     "plateau": "epochs without progress before the rate falls",
     "augmentation": "augmentation",
+    "plateau_delta": "what counts as progress",
+    "hard_dice": "validation Dice of predicted classes",
+    "spacing": "voxel size in mm",
+    "crop": "crop",
 }
 LEAK = (
     "THE SPLIT LEAKS: slices of one patient lie in training, validation and test, so the scores are not of new patients"
@@ -267,5 +321,9 @@ def departures(table, settings, dataset, modality, origin):
 
 def _said(value, name):
     if value is None:
-        return {"size": "as scanned", "split": "the usual"}.get(name, "all")
-    return " x ".join(map(str, value)) if isinstance(value, (tuple, list)) else str(value)
+        return {"size": "as scanned", "split": "the usual", "spacing": "as scanned", "crop": "none"}.get(name, "all")
+    return (
+        " x ".join("as scanned" if part is None else str(part) for part in value)
+        if isinstance(value, (tuple, list))
+        else str(value)
+    )

@@ -24,17 +24,22 @@ def weights_file(keep):
     return f"best_{keep}.weights.h5"
 
 
-def build(table, settings, data):
-    """The table's network for the data's channels and classes, uncompiled."""
+def build(table, row, settings, data):
+    """The row's network for the data's channels and classes, uncompiled."""
     channels = data.image(data.split["train"][0]).shape[-1]
     shape = (None,) * (3 if settings.volumes else 2) + (channels,)
-    return table.model(shape, filters=settings.filters, norm_momentum=settings.norm_momentum, classes=data.classes)
+    changes = {"classes": _outputs(table, row, data), **row.network}
+    return table.model(shape, filters=settings.filters, norm_momentum=settings.norm_momentum, **changes)
 
 
-def model_config(table, settings, data):
+def _outputs(table, row, data):
+    return table.classes(data) - row.multilabel
+
+
+def model_config(table, row, settings, data):
     """What `build` builds, as JSON types."""
-    model = getattr(table.model, "func", table.model)
-    changes = {**getattr(table.model, "keywords", {}), **({} if data.classes == 1 else {"classes": data.classes})}
+    model, outputs = getattr(table.model, "func", table.model), _outputs(table, row, data)
+    changes = {**getattr(table.model, "keywords", {}), **({} if outputs == 1 else {"classes": outputs}), **row.network}
     return {
         "builder": f"keras_uq.models.{model.__name__}",
         "arguments": {**changes, "filters": settings.filters, "norm_momentum": settings.norm_momentum},
@@ -62,11 +67,13 @@ def train(table, row, seed, settings, data, folder, verbose, tensorboard=None):
     """
     keras.utils.clear_session()
     keras.utils.set_random_seed(seed)
-    model = build(table, settings, data)
-    model.compile(optimizer=_optimizer(settings), loss=row.loss, metrics=[metrics.DiceMetric()])
+    model = build(table, row, settings, data)
+    score = metrics.DiceMetric(hard=bool(settings.hard_dice), multilabel=row.multilabel)
+    model.compile(optimizer=_optimizer(settings), loss=row.loss, metrics=[score])
     augment = settings.augmentation and AUGMENTATIONS[settings.augmentation]
-    batches = Batches(data, "train", settings.batch, seed, settings.steps, settings.volumes, augment)
-    validation = Batches(data, "validation", settings.batch, volumes=settings.volumes)
+    like = {"volumes": settings.volumes, "classes": table.classes(data), "multilabel": row.multilabel}
+    batches = Batches(data, "train", settings.batch, seed, settings.steps, augment=augment, **like)
+    validation = Batches(data, "validation", settings.batch, **like)
     callbacks = [
         FollowEpoch(batches),
         _schedule(settings),
@@ -100,6 +107,8 @@ def _schedule(settings):
     if settings.plateau is None:
         return StepDecay(settings.decay_factor, settings.decay_every, initial=settings.learning_rate)
     # The last three as in the code of Yeung et al. (2021).
-    return ReduceLROnPlateau(
-        "val_loss", settings.decay_factor, settings.plateau, mode="min", min_delta=1e-7, cooldown=1, min_lr=1e-4
-    )
+    details = {"min_delta": 1e-7, "cooldown": 1, "min_lr": 1e-4}
+    if settings.plateau_delta is not None:
+        details = {"min_delta": settings.plateau_delta}
+    mode = MODES[settings.monitor]
+    return ReduceLROnPlateau(settings.monitor, settings.decay_factor, settings.plateau, mode=mode, **details)

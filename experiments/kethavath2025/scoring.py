@@ -21,7 +21,7 @@ AVERAGED = (
 )
 
 
-def score(predictor, data, settings, track=list):
+def score(predictor, data, settings, track=list, folder=None):
     """Predict every test and validation case.
 
     Args:
@@ -29,6 +29,7 @@ def score(predictor, data, settings, track=list):
         data: `Prepared`.
         settings: `Settings`; with `volumes`, the predictor takes whole volumes.
         track: Wraps the list of cases, for a progress bar.
+        folder: Not used.
 
     Returns:
         Lines for `cases.csv` (one a case) and `slices.csv` (one a slice), and arrays for `panels.npz`: of each test

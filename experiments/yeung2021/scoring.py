@@ -12,7 +12,7 @@ BINS = np.linspace(0, 1, 21)
 AT_THRESHOLDS = ("precision", "sensitivity", "dice")
 
 
-def score(predictor, data, settings, track=list):
+def score(predictor, data, settings, track=list, folder=None):
     """Predict every test and validation picture.
 
     NLL and Brier score are those of the network's output. Masks are brought to the size of the picture's file (nearest
@@ -23,6 +23,7 @@ def score(predictor, data, settings, track=list):
         data: `Prepared`, of pictures.
         settings: `Settings`, not used.
         track: Wraps the list of cases, for a progress bar.
+        folder: Not used.
 
     Returns:
         Lines for `cases.csv` (one a picture), `thresholds.csv` (one a threshold and set: means and standard deviations

@@ -6,24 +6,29 @@ from keras import ops
 
 @keras.saving.register_keras_serializable("keras_uq")
 class DiceMetric(keras.metrics.Metric):
-    """Soft Dice pooled over everything since the last reset; in `fit`, `val_dice` is that of the validation set.
+    """Dice pooled over everything since the last reset; in `fit`, `val_dice` is that of the validation set.
 
-    `2 sum(p g) / (sum(p) + sum(g))`, with probabilities: the mean over the foreground classes where there are two or
-    more (channel 0 is background), of the one class where there is one.
+    `2 sum(p g) / (sum(p) + sum(g))`: the mean over the foreground classes where there are two or more (channel 0 is
+    background), of the one class where there is one.
 
     Args:
         name: Name in logs.
         dtype: Type of the sums.
+        hard: Count the predicted class of each voxel in place of its probabilities.
+        multilabel: Channels are independent foreground classes, none is background. With `hard`, the predicted class is
+            that of the normalised vector (`keras_uq.inference.exclusive`).
 
     Returns:
         A value in `[0, 1]`; 1 for a class that is in neither map, 0 before any data.
 
     Reference:
-        Kethavath et al. (2025), Eq. 12.
+        Kethavath et al. (2025), Eq. 12 (soft); Mehrtash et al. (2020), Section VI-A (hard).
     """
 
-    def __init__(self, name="dice", dtype=None):
+    def __init__(self, name="dice", dtype=None, hard=False, multilabel=False):
         super().__init__(name=name, dtype=dtype)
+        self.hard = hard
+        self.multilabel = multilabel
         self._sums = None
 
     def update_state(self, y_true, y_pred, sample_weight=None):
@@ -36,7 +41,9 @@ class DiceMetric(keras.metrics.Metric):
                 "DiceMetric expects `y_true` and `y_pred` of one shape, (batch, *spatial, classes). "
                 f"Received: {tuple(y_true.shape)} and {tuple(y_pred.shape)}. One-hot encode integer labels first."
             )
-        if y_pred.shape[-1] > 1:
+        if self.hard:
+            y_pred = self._predicted(y_pred)
+        if y_pred.shape[-1] > 1 and not self.multilabel:
             y_true, y_pred = y_true[..., 1:], y_pred[..., 1:]
         if self._sums is None:
             self._sums = self.add_variable((2, y_pred.shape[-1]), "zeros", name="sums")
@@ -54,3 +61,17 @@ class DiceMetric(keras.metrics.Metric):
         empty = size <= 0
         score = ops.where(empty, ops.ones_like(size), 2 * overlap / ops.where(empty, ops.ones_like(size), size))
         return ops.mean(score) * self._seen
+
+    def _predicted(self, y_pred):
+        """1 in the channel of the predicted class."""
+        classes = y_pred.shape[-1]
+        if classes == 1:
+            return ops.cast(y_pred >= 0.5, self.dtype)
+        if not self.multilabel:
+            return ops.one_hot(ops.argmax(y_pred, axis=-1), classes, dtype=self.dtype)
+        background = ops.prod(1 - y_pred, axis=-1, keepdims=True)
+        chosen = ops.argmax(ops.concatenate([background, y_pred], axis=-1), axis=-1)
+        return ops.one_hot(chosen, classes + 1, dtype=self.dtype)[..., 1:]
+
+    def get_config(self):
+        return {**super().get_config(), "hard": self.hard, "multilabel": self.multilabel}

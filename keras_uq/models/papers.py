@@ -33,6 +33,41 @@ def kethavath2025(input_shape=(256, 256, 1), filters=16, **changes):
     return unet(input_shape, **{**settings, **changes})
 
 
+def mehrtash2020(input_shape=(224, 224, 1), filters=8, mc_dropout=False, **changes):
+    """U-Net of Mehrtash et al. (2020), Section VI-A, in 2D or 3D: 492,474 trainable weights in 2D at 8 filters.
+
+    Four stages of 8 to 64 filters and a bottleneck of 128: two convolutions of side 3, each with batch normalisation
+    and ReLU; max pooling by 2; upsampling that repeats, and concatenation. Two softmax channels, background first, for
+    cross-entropy; for Dice, independent sigmoids of the foreground classes: `classes=K - 1, multilabel=True`.
+
+    Args:
+        input_shape: `(height, width, channels)` or `(depth, height, width, channels)`, sides multiples of 16 or `None`.
+        filters: Filters of the first stage.
+        mc_dropout: Dropout of 0.5 in the three inner stages, as in the central variant of Bayesian SegNet (Kendall et
+            al., 2015): after the pooling of stages 3 and 4, after the bottleneck, after decoder stages 4, 3 and 2.
+        **changes: Arguments of `unet` to change.
+
+    Returns:
+        A `keras.Model` with output `(batch, *spatial, classes)`.
+    """
+    settings = {
+        "classes": 2,
+        "filters": [filters * 2**level for level in range(5)],
+        "norm": "batch",
+        "upsampling": "nearest",
+        "kernel_initializer": "he_normal",
+        "name": "mehrtash2020",
+    }
+    if mc_dropout:
+        settings |= {
+            "encoder_dropout": (0, 0, 0.5, 0.5),
+            "bottleneck_dropout": 0.5,
+            "decoder_dropout": (0, 0.5, 0.5, 0.5),
+            "dropout_at": "block",
+        }
+    return unet(input_shape, **{**settings, **changes})
+
+
 def yeung2021(input_shape=(512, 512, 3), filters=32, **changes):
     """2D U-Net of Yeung et al. (2021), with 7,766,018 trainable weights at 32 filters.
 

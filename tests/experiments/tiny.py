@@ -11,9 +11,9 @@ from keras_uq.preprocessing import Preprocessing
 STEPS = Preprocessing(window=(300, 150), median=3)
 
 
-def both(model, seed, inputs):
+def both(cell):
     """A predictor made of other cells alone."""
-    return Ensemble([folder / "model.keras" for folder in inputs])
+    return Ensemble([folder / "model.keras" for folder in cell.inputs])
 
 
 TABLE = Table(
@@ -30,7 +30,7 @@ TABLE = Table(
         Row("BCE Loss", losses.BinaryCrossentropy()),
         Row("Dice Loss", losses.Dice(over="batch")),
         Row("Hybrid Loss", inputs=("Dice Loss", "BCE Loss"), predictor=both),
-        Row("Log Dice Loss", losses.LogDice(over="batch"), predictor=lambda m, seed, _: MCDropout(m, 2, seed)),
+        Row("Log Dice Loss", losses.LogDice(over="batch"), predictor=lambda cell: MCDropout(cell.model, 2, cell.seed)),
     ),
     reference="Dice Loss",
     settings=Settings(size=(16, 16), filters=2, batch=4, epochs=4, steps=8, patience=10, samples=3, norm_momentum=0.9),
