@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_uq.preprocessing import read_nifti
+from keras_uq.preprocessing import read_geometry, read_nifti
 
 
 class BadDataset(ValueError):
@@ -52,8 +52,9 @@ def split_patients(patients, seed, test=0.2, validation=0.1):
     }
 
 
-def _by_patient(cases, seed):
-    return split_patients([case.name for case in cases], seed)
+def seeded_split(test=0.2, validation=0.1):
+    """A way to split an archive whose cases are patients, with these shares: `(cases, seed) -> names of the sets`."""
+    return lambda cases, seed: split_patients([case.name for case in cases], seed, test, validation)
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,7 @@ class Archive:
         digest: sha256 of what lists the cases.
         read_image: Path of an image to a `keras_uq.preprocessing.Scan`; raises `BadScan`.
         read_label: Path of a label, likewise.
+        read_geometry: Path of an image to its shape and affine.
         splits: Ways to split it, the usual one first: `{name: (cases, seed) -> names under train, validation, test}`.
         pictures: Whether its cases are pictures, which have no voxel size; their masks are also kept in full size.
     """
@@ -79,7 +81,8 @@ class Archive:
     digest: str
     read_image: Callable = read_nifti
     read_label: Callable = read_nifti
-    splits: dict = field(default_factory=lambda: {"patients": _by_patient})
+    read_geometry: Callable = read_geometry
+    splits: dict = field(default_factory=lambda: {"patients": seeded_split()})
     pictures: bool = False
 
 

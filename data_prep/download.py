@@ -9,11 +9,14 @@ import shutil
 import sys
 from pathlib import Path
 
+from data_prep import acdc, prostate
 from data_prep.decathlon import TASKS
 from data_prep.pictures import FILES
 
 # What is lost of a broken transfer.
 CHUNK = 2**16
+# Files whose address does not end in their name.
+NAMES = {acdc.URL: "ACDC.zip", prostate.PROMISE12_URL: "training_data.zip"}
 
 
 class DownloadError(ValueError):
@@ -112,6 +115,9 @@ def archives():
         if url is None:
             continue
         found.setdefault(collection, []).append((url, checksum))
+    # ACDC is zipped anew for every download, so its checksum says nothing.
+    found["acdc"] = [(acdc.URL, None)]
+    found["promise12"] = [(prostate.PROMISE12_URL, f"sha256:{prostate.PROMISE12_SHA256}")]
     return found
 
 
@@ -121,7 +127,7 @@ def main(arguments=None):
     parser.add_argument(
         "dataset",
         choices=sorted(archives()),
-        help="a task of the Medical Segmentation Decathlon (CC BY-SA 4.0), dsb2018 (CC0) or isic2018 (see its terms)",
+        help="a task of the Medical Segmentation Decathlon (CC BY-SA 4.0), dsb2018 (CC0), isic2018, acdc or promise12 (see their terms)",
     )
     parser.add_argument("--to", required=True, help="folder for the archive; use its parent as DATA")
     options = parser.parse_args(arguments)
@@ -129,7 +135,7 @@ def main(arguments=None):
         for url, checksum in archives()[options.dataset]:
             if checksum is None:
                 print(f"{url.rpartition('/')[2]}: no checksum is published, so none is compared.")
-            print(fetch(url, checksum, options.to))
+            print(fetch(url, checksum, options.to, NAMES.get(url)))
     except DownloadError as error:
         print(f"{error}", file=sys.stderr)
         return 2

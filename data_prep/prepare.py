@@ -9,12 +9,21 @@ from pathlib import Path
 
 import numpy as np
 
-from data_prep import atlas, decathlon, pictures
+from data_prep import acdc, atlas, brats, decathlon, pictures, prostate
 from data_prep.archive import BadDataset
 from data_prep.checks import FATAL, Finding, Report, check_pair
 from data_prep.extract import extract
 from data_prep.prepared import Writer, sha256
-from keras_uq.preprocessing import BadScan, read_geometry
+from keras_uq.preprocessing import BadScan
+
+# How to tell an archive's layout, and how to open it. Pictures and the Decathlon follow.
+LAYOUTS = (
+    (atlas.is_atlas, atlas.open_archive),
+    (acdc.is_acdc, acdc.open_archive),
+    (brats.is_brats, brats.open_archive),
+    (prostate.is_promise12, prostate.open_promise12),
+    (prostate.is_prostatex, prostate.open_prostatex),
+)
 
 
 def open_source(source, unpacked):
@@ -37,8 +46,9 @@ def open_source(source, unpacked):
         if not folder.exists():
             folder.parent.mkdir(parents=True, exist_ok=True)
             _unpack(archives, folder)
-    if atlas.is_atlas(folder):
-        return atlas.open_archive(folder)
+    for known, open_it in LAYOUTS:
+        if known(folder):
+            return open_it(folder)
     return pictures.open_archive(folder) or decathlon.open_archive(folder)
 
 
@@ -120,7 +130,7 @@ def prepare(
         raise BadDataset(f"{archive.name} cannot be split by {split!r}. Ways: {', '.join(archive.splits)}.")
     if archive.pictures and preprocessing.size is None:
         raise BadDataset(f"The pictures of {archive.name} differ in size: give `size`.")
-    preprocessing = _with_canvas(preprocessing, cases)
+    preprocessing = _with_canvas(preprocessing, archive, cases)
     config = {
         "name": archive.name,
         "source": provenance,
@@ -172,10 +182,13 @@ def _prepare_case(case, archive, foreground, preprocessing, writer):
     if any(finding.severity == FATAL for finding in findings):
         return findings, digest
     classes = _classes(label, foreground)
-    network_image, _ = preprocessing.image(image.voxels, image.affine)
-    mask = preprocessing.mask(classes, image.affine)
+    network_image, geometry = preprocessing.image(image.voxels, image.scaled_affine)
+    mask = preprocessing.mask(classes, image.scaled_affine)
     full = _full_mask(classes) if archive.pictures else None
-    spacing = {} if archive.pictures else dict(zip(("spacing_x_mm", "spacing_y_mm", "spacing_z_mm"), image.zooms))
+    spacing = {}
+    if not archive.pictures:
+        spacing |= dict(zip(("spacing_x_mm", "spacing_y_mm", "spacing_z_mm"), image.zooms))
+        spacing |= dict(zip(("grid_z_mm", "grid_y_mm", "grid_x_mm"), geometry.spacing))
     notes = {"digest": digest, "findings": [[finding.code, finding.detail] for finding in findings]}
     writer.add(case.name, network_image, mask, spacing, notes, full)
     return findings, digest
@@ -193,26 +206,26 @@ def _full_mask(classes):
 def _write_example(case, archive, preprocessing, foreground, path):
     """One slice, the one with most foreground, after each step: what a person looks at before believing the rest."""
     image, label = archive.read_image(case.image), archive.read_label(case.label)
-    unresized = dataclasses.replace(preprocessing, size=None, canvas=None, multiple=1)
-    mask = unresized.mask(_classes(label, foreground), image.affine)[..., 0] > 0
+    unresized = dataclasses.replace(preprocessing, size=None, canvas=None, crop=None, multiple=1)
+    mask = unresized.mask(_classes(label, foreground), image.scaled_affine)[..., 0] > 0
     at = int(np.argmax(mask.sum(axis=(1, 2))))
     stages = {
         "original": dataclasses.replace(unresized, window=None, percentiles=None, zscore=False, median=None),
         "rescaled": dataclasses.replace(unresized, median=None),
         "filtered": unresized,
     }
-    pictures = {name: steps.image(image.voxels, image.affine)[0][at, :, :, 0] for name, steps in stages.items()}
+    pictures = {name: steps.image(image.voxels, image.scaled_affine)[0][at, :, :, 0] for name, steps in stages.items()}
     np.savez_compressed(path, case=np.array(case.name), slice=np.array(at), mask=mask[at], **pictures)
 
 
-def _with_canvas(preprocessing, cases):
+def _with_canvas(preprocessing, archive, cases):
     """The preprocessing with a canvas that holds the slices of every case, if slices keep their size."""
-    if preprocessing.size is not None or preprocessing.canvas is not None:
+    if any((preprocessing.size, preprocessing.canvas, preprocessing.crop)):
         return preprocessing
     sides = []
     for case in cases:
         try:
-            sides.append(preprocessing.slice_shape(*read_geometry(case.image)))
+            sides.append(preprocessing.slice_shape(*archive.read_geometry(case.image)))
         except BadScan:
             continue  # Reported when the case is read.
     if not sides:

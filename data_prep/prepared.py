@@ -158,6 +158,11 @@ class Prepared:
         """Memory map, uint8 `(depth, height, width, 1)`: the classes of the task, 0 is background."""
         return self._open(case, "mask")
 
+    def spacing(self, case):
+        """Millimetres between slices, rows and columns of the prepared arrays of a scan."""
+        record = json.loads((self.folder / "cases" / case / "case.json").read_text())
+        return tuple(record[name] for name in ("grid_z_mm", "grid_y_mm", "grid_x_mm"))
+
     def full_mask(self, case):
         """Memory map of a picture's mask in the size of its file, uint8 `(1, height, width, 1)`."""
         return self._open(case, "full")

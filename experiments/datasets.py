@@ -8,15 +8,21 @@ import json
 import os
 from pathlib import Path
 
-from data_prep import atlas, decathlon, synthetic_ct, synthetic_nuclei
+from data_prep import acdc, atlas, brats, decathlon, prostate, synthetic_ct, synthetic_nuclei
 from data_prep.pictures import COLLECTIONS
 from data_prep.prepare import archives_of, open_source, prepare
 from data_prep.prepared import Prepared
 from experiments.batches import SliceSplit
 
-ATLAS = "atlas23"
+HOW_TO_GET = {
+    "atlas23": atlas.HOW_TO_GET,
+    "acdc": acdc.HOW_TO_GET,
+    "brats2017": brats.HOW_TO_GET,
+    "prostatex": prostate.PROSTATEX,
+    "promise12": prostate.PROMISE12,
+}
 # Raise it when a prepared folder of before lacks something.
-LAYOUT = 2
+LAYOUT = 3
 
 
 def cache_folder():
@@ -58,7 +64,11 @@ def prepared(table, settings, profile, data=None, dataset=None, skip_bad=False, 
     with _alone(folder / "unpacked"):
         archive = open_source(source, folder / "unpacked")
     steps = dataclasses.replace(
-        table.ct if archive.modality == "CT" else table.mri, size=settings.size, multiple=profile.multiple
+        table.ct if archive.modality == "CT" else table.mri,
+        size=settings.size,
+        multiple=profile.multiple,
+        spacing=settings.spacing,
+        crop=settings.crop,
     )
     foreground = sorted(set(archive.labels) - {0}) if table.foreground == "all" else table.foreground
     split = None if settings.split == "slices" else settings.split
@@ -135,8 +145,8 @@ def _official(data, dataset):
 
 
 def _how_to_get(dataset, folder):
-    if dataset == ATLAS:
-        return atlas.HOW_TO_GET
+    if dataset in HOW_TO_GET:
+        return HOW_TO_GET[dataset]
     if dataset in COLLECTIONS:
         return COLLECTIONS[dataset].how_to_get
     known = decathlon.TASKS.get(Path(dataset).name)

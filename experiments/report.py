@@ -148,26 +148,40 @@ def _title(run):
 def _markdown(run, table):
     own = study.of(run["paper"])
     paper = own.published(run)["dataset"].iloc[0]
-    shown = {name: own.measures[name] for name in measures.shown_measures(run)}
-    lines = [
-        f"**{_title(run)}**",
-        "",
-        f"| loss | seeds | {' | '.join(f'{label}: published ({paper}) | here' for label in shown.values())} |"
-        f" {' | '.join(own.ours.values())} | flags |",
-        f"| --- | --- |{' --- | --- |' * len(shown)}{' --- |' * len(own.ours)} --- |",
-    ]
-    for line in table.to_dict("records"):
-        entries = [line["row"], str(line["seeds"])]
-        for measure in shown:
-            entries += [line[f"{measure}_published"], _interval(line, measure)]
-        entries += [_interval(line, measure) for measure in own.ours]
-        lines.append(f"| {' | '.join([*entries, line['flag']])} |")
+    lines = [f"**{_title(run)}**", ""]
+    parts = _parts(run)
+    if len(parts) == 1:
+        lines += _markdown_part(table, own, next(iter(parts.values())), own.ours, paper)
+    else:
+        for title, shown in parts.items():
+            lines += [f"*{title}*", "", *_markdown_part(table, own, shown, {}, paper), ""]
+        lines += ["*Beyond the paper*", "", *_markdown_part(table, own, [], own.ours, paper)]
     lines += ["", _caption(run, sorted(set(table["seeds"])))]
     codes = {code for flag in table["flag"] for code in flag.split(";") if code}
     if codes:
         flags = pd.read_csv(measures.PUBLISHED / "flags.csv").set_index("code")
         lines += ["", *[f"{code}: {flags['what'].get(code, 'unknown code')}" for code in sorted(codes)]]
     return "\n".join(lines) + "\n"
+
+
+def _parts(run):
+    """`{title: measures}` of the tables that the paper prints of these rows; one without a title by default."""
+    shown = measures.shown_measures(run)
+    parts = study.of(run["paper"]).parts(run) or {"": shown}
+    return {title: [measure for measure in of_part if measure in shown] for title, of_part in parts.items()}
+
+
+def _markdown_part(table, own, shown, ours, paper):
+    heads = [head for measure in shown for head in (f"{own.measures[measure]}: published ({paper})", "here")]
+    heads = ["loss", "seeds", *heads, *ours.values(), "flags"]
+    lines = [f"| {' | '.join(heads)} |", f"|{' --- |' * len(heads)}"]
+    for line in table.to_dict("records"):
+        entries = [line["row"], str(line["seeds"])]
+        for measure in shown:
+            entries += [line[f"{measure}_published"], _interval(line, measure)]
+        entries += [_interval(line, measure) for measure in ours]
+        lines.append(f"| {' | '.join([*entries, line['flag']])} |")
+    return lines
 
 
 def _caption(run, seeds):
@@ -205,14 +219,20 @@ def _number(value):
 def _page(folder, run, table, drawn):
     measured, own = cells(folder), study.of(run["paper"])
     paper = own.published(run)["dataset"].iloc[0]
-    shown = table[["row", "seeds"]].rename(columns={"row": "loss"})
-    for measure in measures.shown_measures(run):
-        shown[f"{own.measures[measure]}: published ({paper})"] = table[f"{measure}_published"]
-        shown[f"{own.measures[measure]}: here"] = [_interval(line, measure, "\n") for line in table.to_dict("records")]
-    shown["flags"] = table["flag"]
+    records = table.to_dict("records")
+    tables = []
+    for title, of_part in _parts(run).items():
+        shown = table[["row", "seeds"]].rename(columns={"row": "loss"})
+        for measure in of_part:
+            shown[f"{own.measures[measure]}: published ({paper})"] = table[f"{measure}_published"]
+            shown[f"{own.measures[measure]}: here"] = [_interval(line, measure, "\n") for line in records]
+        shown["flags"] = table["flag"]
+        tables += [f"<h2>{html.escape(title)}</h2>"] if title else []
+        tables.append(_html_table(shown))
+    printed = "\n".join(tables)
     further = table[["row"]].rename(columns={"row": "loss"})
     for measure, label in own.ours.items():
-        further[label] = [_interval(line, measure, "\n") for line in table.to_dict("records")]
+        further[label] = [_interval(line, measure, "\n") for line in records]
     own_sections = own.sections(folder, table)
     sections = "\n".join(
         f"<h2>{html.escape(title)}</h2>\n<p>{html.escape(text)}</p>\n{_html_table(_numbers(frame))}"
@@ -258,7 +278,7 @@ dt {{ font-weight: 600 }} dd {{ margin: 0 0 .4rem 0 }}
 </style></head><body>
 <h1>{html.escape(_title(run))}</h1>
 <p>{html.escape(run["title"])}. {html.escape(_caption(run, sorted(set(table["seeds"]))))}</p>
-{_html_table(shown)}
+{printed}
 <h2>Beyond the paper</h2>
 <p>{html.escape(own.beyond)}</p>
 {_html_table(further)}

@@ -109,6 +109,8 @@ def run(table, options):
         "modality": modality,
         "data": f"sha256:{data.fingerprint}",
         "cases": {name: len(cases) for name, cases in data.split.items()},
+        "labels": data.description["labels"],
+        "classes": table.classes(data),
         "departures": departures(table, settings, dataset, modality, data.description["origin"]),
         "spread": table.spread,
         "reference": table.reference,
@@ -189,13 +191,16 @@ def run_cell(table, row, seed, settings, data, folder, tensorboard=None, seeds=(
         _train_or_share(table, row, seed, settings, data, config["training"], training, results, tensorboard)
         model = build(table, row, settings, data)
         model.load_weights(training / weights_file(settings.keep))
-        save_model(model, cell / "model.keras", Preprocessing(**data.description["preprocessing"]))
     begin = time.monotonic()
     predictor = (row.predictor or _monte_carlo)(Cell(row, seed, settings, data, model, tuple(inputs)))
     tables, panels = study.of(table.paper).score(
         predictor, data, settings, lambda cases: track(cases, "predicting", console=CONSOLE), cell
     )
     np.savez_compressed(cell / "panels.npz", **panels)
+    if model is not None:
+        steps = Preprocessing(**data.description["preprocessing"])
+        quality = study.of(table.paper).quality(tables)
+        save_model(model, cell / "model.keras", steps, multilabel=row.multilabel, quality=quality)
     # The record of the training goes first and comes last: it never stands beside weights of another one.
     names = (*map(weights_file, MODES), "history.csv", "training.json")
     for name in reversed(names):
@@ -227,6 +232,7 @@ def cell_config(table, row, seed, settings, data, inputs=()):
         "keep": settings.keep,
         "predictor": predictor or "MCDropout",
         "samples": settings.samples,
+        **({} if settings.margin is None else {"margin": settings.margin}),
         "data": f"sha256:{data.fingerprint}",
         "inputs": [json.loads((path / "provenance.json").read_text())["config_sha256"] for path in inputs],
     }

@@ -1,7 +1,11 @@
 """What every paper's scoring shares: cases in one order, and what a predicted mask is worth."""
 
+import dataclasses
 import math
 
+import numpy as np
+
+from experiments.batches import padded
 from keras_uq import metrics
 
 # The order decides each case's dropout masks.
@@ -12,6 +16,27 @@ def numbered_cases(data, track=list):
     """`(number, set, case)` of every case to predict, as a tracked list."""
     listed = [(part, case) for part in SETS for case in data.split[part]]
     return ((number, part, case) for number, (part, case) in enumerate(track(listed)))
+
+
+def predict_case(predictor, image, number, depth=None, batch_size=8):
+    """Maps of a case.
+
+    Args:
+        predictor: Has `predict(images, batch_size, case)`.
+        image: `(depth, height, width, channels)`.
+        number: Of the case.
+        depth: Slices of the volumes that the predictor takes whole, `None` if it takes slices.
+        batch_size: Slices at a time.
+    """
+    if depth is None:
+        return predictor.predict(image, batch_size=batch_size, case=number)
+    maps = predictor.predict(padded(image, depth)[np.newaxis], batch_size=1, case=number)
+    arrays = {
+        entry.name: getattr(maps, entry.name)[0, : len(image)]
+        for entry in dataclasses.fields(maps)
+        if entry.name != "samples"
+    }
+    return dataclasses.replace(maps, **arrays)
 
 
 def foreground_probability(mean):

@@ -10,8 +10,8 @@ class Study:
     """One paper's measures, tests and figures. A `line` is one row of a table: `{column: value}`.
 
     Args:
-        score: `(predictor, data, settings, track, folder) -> ({file name: lines}, panels)`: what a cell's predictor says
-            about the cases; `cases.csv` has the columns `set`, `case` and `dice`; panels are named `<case>|<kind>`;
+        score: `(predictor, data, settings, track, folder) -> ({file name: lines}, panels)`: what a predictor says about
+            the cases; `cases.csv` has the columns `set`, `case` and `dice`; panels are named `<case>|<kind>`;
             what is too large for a record goes into the cell's folder.
         illustrate: `(data, settings, folder)`: writes what the figures show of the data into the run's folder.
         published: `run -> frame`: the paper's table, strings by row, with a column a measure, `dataset` and `flag`.
@@ -32,6 +32,8 @@ class Study:
         sections: `(folder, table) -> [(title, text, frame)]`, further tables of the page.
         against: `(run, row) -> row` that it is compared with.
         figures: `(folder, title) -> {name: (figure, caption)}`.
+        parts: `run -> {title: measures}`: which measures stand in one table; by default all in one without a title.
+        quality: `tables of score -> QualityCard` for the model file of a cell, or `None`.
     """
 
     score: Callable
@@ -56,6 +58,8 @@ class Study:
     sections: Callable = lambda folder, table: []
     interval_over_seeds: bool = False
     against: Callable = lambda run, row: run["reference"]
+    parts: Callable = lambda run: {}
+    quality: Callable = lambda tables: None
 
 
 def of(paper):

@@ -73,7 +73,7 @@ class Settings:
     Nesterov's momentum, else Adam. With `plateau` the rate falls by `decay_factor` after so many epochs without a
     better `monitor`, else each `decay_every` epochs; `plateau_delta` is by how much it must be better. With
     `hard_dice`, `val_dice` is that of predicted classes, not of probabilities. `augmentation` names one of
-    `experiments.augmentation`. `spacing` and `crop` are as in `Preprocessing`.
+    `experiments.augmentation`. `spacing` and `crop` are as in `Preprocessing`, `margin` as in `metrics.bounding_box`.
     """
 
     max_cases: int | None = None
@@ -99,6 +99,7 @@ class Settings:
     hard_dice: bool | None = None
     spacing: tuple | None = None
     crop: tuple | None = None
+    margin: float | None = None
 
 
 @dataclass(frozen=True)
@@ -215,6 +216,7 @@ LABELS = {
     "hard_dice": "validation Dice of predicted classes",
     "spacing": "voxel size in mm",
     "crop": "crop",
+    "margin": "margin of the bounding box in mm",
 }
 LEAK = (
     "THE SPLIT LEAKS: slices of one patient lie in training, validation and test, so the scores are not of new patients"

@@ -54,15 +54,40 @@ def paired_bootstrap(first, second, resamples=10_000, confidence=0.95, seed=0):
     Raises:
         ValueError: If the lengths differ or no pair is left.
     """
+    difference = _paired(first, second)
+    low, high = np.quantile(_resampled_means(difference, resamples, seed), [(1 - confidence) / 2, (1 + confidence) / 2])
+    return Interval(float(difference.mean()), float(low), float(high))
+
+
+def paired_bootstrap_test(first, second, resamples=10_000, seed=0):
+    """Whether the means of paired values differ: twice the smaller share of resampled differences beyond 0.
+
+    Arguments and errors as in `paired_bootstrap`. With 100 resamples p is 0 or at least 0.02.
+
+    Returns:
+        Two-sided p in [0, 1].
+
+    Reference:
+        Efron and Tibshirani (1993), Chapter 16; Mehrtash et al. (2020), Section VI-E, with 100 resamples.
+    """
+    means = _resampled_means(_paired(first, second), resamples, seed)
+    return float(min(2 * min(np.mean(means <= 0), np.mean(means >= 0)), 1.0))
+
+
+def _paired(first, second):
+    """Differences of the pairs without NaN."""
     first, second = np.asarray(first, dtype="float64"), np.asarray(second, dtype="float64")
     if first.shape != second.shape or first.ndim != 1:
         raise ValueError(f"Expected two lists of one length. Received: {first.shape} and {second.shape}.")
     difference = (first - second)[~np.isnan(first - second)]
     if len(difference) == 0:
         raise ValueError("There is no pair without NaN to compare.")
-    draws = np.random.default_rng(seed).integers(0, len(difference), (resamples, len(difference)))
-    low, high = np.quantile(difference[draws].mean(axis=1), [(1 - confidence) / 2, (1 + confidence) / 2])
-    return Interval(float(difference.mean()), float(low), float(high))
+    return difference
+
+
+def _resampled_means(values, resamples, seed):
+    draws = np.random.default_rng(seed).integers(0, len(values), (resamples, len(values)))
+    return values[draws].mean(axis=1)
 
 
 class GroupTest(NamedTuple):

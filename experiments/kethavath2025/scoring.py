@@ -1,11 +1,16 @@
 """What the Monte Carlo maps of a predictor say about volumes, slice by slice, and what that makes of a cell."""
 
-import dataclasses
-
 import numpy as np
 
-from experiments.batches import padded, volume_depth
-from experiments.scoring import foreground_probability, numbered_cases, over_classes, overlaps, statistics
+from experiments.batches import volume_depth
+from experiments.scoring import (
+    foreground_probability,
+    numbered_cases,
+    over_classes,
+    overlaps,
+    predict_case,
+    statistics,
+)
 from keras_uq import metrics
 
 # Scores of cases of which a cell gives the mean.
@@ -39,7 +44,7 @@ def score(predictor, data, settings, track=list, folder=None):
     lines, slices, panels = [], [], {}
     for number, part, case in numbered_cases(data, track):
         image, mask = np.asarray(data.image(case)), np.asarray(data.mask(case))[..., 0]
-        maps = _predict(predictor, image, number, depth)
+        maps = predict_case(predictor, image, number, depth)
         probability = foreground_probability(maps.mean)
         lines.append({"set": part, "case": case, **_overlaps(mask, maps), **_spread(maps, probability, mask)})
         for at in range(len(image)):
@@ -77,18 +82,6 @@ def cell_measures(cases):
         "mutual_information": _pooled(cases, "mutual_information").mean,
         "foreground": cases["soft_labelled"].sum() / cases["uncertainty_pixels"].sum(),
     }
-
-
-def _predict(predictor, image, number, depth):
-    if depth is None:
-        return predictor.predict(image, batch_size=8, case=number)
-    maps = predictor.predict(padded(image, depth)[np.newaxis], batch_size=1, case=number)
-    arrays = {
-        entry.name: getattr(maps, entry.name)[0, : len(image)]
-        for entry in dataclasses.fields(maps)
-        if entry.name != "samples"
-    }
-    return dataclasses.replace(maps, **arrays)
 
 
 def _overlaps(mask, maps):

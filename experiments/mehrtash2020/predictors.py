@@ -1,17 +1,96 @@
-from keras_uq.inference import Ensemble, MCDropout
+"""How the rows of a table predict: from a network, or from what the members of an ensemble have predicted before."""
+
+import dataclasses
+
+import numpy as np
+
+from experiments.scoring import numbered_cases
+from keras_uq.inference import Ensemble, MCDropout, fit_temperature, scale_probabilities
+from keras_uq.inference.maps import MapSum
+
+STORED = "probabilities"
+
+
+class NotStored(ValueError):
+    """A cell whose probabilities are not on this machine any more."""
 
 
 def single(cell):
-    return Ensemble([cell.model])
+    """One deterministic prediction of the network."""
+    return Ensemble([cell.model], multilabel=cell.row.multilabel)
 
 
 def sampled(cell):
-    return MCDropout(cell.model, cell.settings.samples, cell.seed)
+    """Monte Carlo dropout."""
+    return MCDropout(cell.model, cell.settings.samples, cell.seed, multilabel=cell.row.multilabel)
 
 
 def ensemble(cell):
-    return None
+    """The mean of all members' probabilities (Eq. 6)."""
+    return Stored(cell.inputs)
 
 
 def tempered(cell):
-    return None
+    """The network at the temperature that suits its validation cases best."""
+    validation = [
+        (np.asarray(cell.data.mask(case))[..., 0], number)
+        for number, part, case in numbered_cases(cell.data)
+        if part == "validation"
+    ]
+    stored = Stored(cell.inputs)
+    pairs = _Lazy(lambda: ((mask, stored.members(number)[0]) for mask, number in validation))
+    return Stored(cell.inputs, fit_temperature(pairs))
+
+
+class Stored:
+    """Members whose probabilities lie in their cells, by number of the case; has the `predict` of a predictor.
+
+    Args:
+        folders: Of the members' cells.
+        temperature: For the mean, 1 to leave it.
+    """
+
+    def __init__(self, folders, temperature=1.0):
+        self.folders = [folder / STORED for folder in folders]
+        self.temperature = temperature
+
+    def members(self, number):
+        """The members' probabilities of a case, memory maps `(depth, height, width, classes)`."""
+        return [stored(folder, number) for folder in self.folders]
+
+    def predict(self, images, batch_size=8, case=0):
+        """`UncertaintyMaps` over the members; images are only asked for their number."""
+        total = MapSum()
+        for probabilities in self.members(case):
+            total.add(probabilities)
+        maps = total.maps()
+        if self.temperature != 1:
+            maps = dataclasses.replace(maps, mean=scale_probabilities(maps.mean, self.temperature))
+        return maps
+
+
+def stored(folder, number):
+    """Probabilities that a cell has kept. Raises `NotStored` if they are gone."""
+    try:
+        return np.load(folder / f"{number}.npy", mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError:
+        raise NotStored(
+            f"{folder.parent.name} has a record but not its probabilities (they are not committed). Remove its "
+            "provenance.json, and the table predicts with it again."
+        ) from None
+
+
+def keep(folder, number, probabilities):
+    """Keep a case's probabilities beside the record."""
+    folder.mkdir(parents=True, exist_ok=True)
+    np.save(folder / f"{number}.npy", probabilities.astype("float32"), allow_pickle=False)
+
+
+class _Lazy:
+    """Something to go through again and again, one case in memory at a time."""
+
+    def __init__(self, make):
+        self._make = make
+
+    def __iter__(self):
+        return self._make()

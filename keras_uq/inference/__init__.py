@@ -7,18 +7,30 @@ after the other. `predict_nifti` and the command `keras-uq predict` write the ma
 from keras_uq.inference.ensemble import Ensemble
 from keras_uq.inference.maps import UncertaintyMaps
 from keras_uq.inference.mc_dropout import MCDropout
+from keras_uq.inference.multilabel import exclusive
 from keras_uq.inference.nifti import predict_nifti
-from keras_uq.inference.published import load_model, read_preprocessing, save_model
+from keras_uq.inference.published import load_model, read_multilabel, read_preprocessing, read_quality, save_model
+from keras_uq.inference.quality import ClassQuality, QualityCard, logit_dice
+from keras_uq.inference.temperature import TemperatureScaling, fit_temperature, scale_probabilities
 from keras_uq.inference.threshold import choose_threshold, softmax_threshold
 
 __all__ = [
+    "ClassQuality",
     "Ensemble",
     "MCDropout",
+    "QualityCard",
+    "TemperatureScaling",
     "UncertaintyMaps",
     "choose_threshold",
+    "exclusive",
+    "fit_temperature",
     "load_model",
+    "logit_dice",
     "predict_nifti",
+    "read_multilabel",
     "read_preprocessing",
+    "read_quality",
     "save_model",
+    "scale_probabilities",
     "softmax_threshold",
 ]

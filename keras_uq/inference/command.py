@@ -35,6 +35,7 @@ def _parser():
     )
     predict.add_argument("--independent-masks", action="store_true", help="masks of its own for each slice")
     predict.add_argument("--preprocessing", help="JSON file, for a model that carries none")
+    predict.add_argument("--quality", help="JSON file of a quality card, for models that carry none or an ensemble")
     predict.add_argument("--again", action="store_true", help="predict scans whose maps are there already")
     return parser
 
@@ -49,22 +50,29 @@ def _predict(options):
     _check_writable(out_dir)
     preprocessing = _preprocessing(options)
     predictor = _predictor(options)
-    failed, kept = [], 0
+    quality = _quality(options)
+    failed, flagged, kept = [], [], 0
     columns = (*Progress.get_default_columns(), TimeElapsedColumn(), TextColumn("{task.fields[scan]}"))
     with Progress(*columns) as progress:
         task = progress.add_task("scans", total=len(scans), scan="")
         for scan in scans:
             progress.update(task, scan=scan.name)
-            if not options.again and _is_done(sidecar_path(scan, out_dir), predictor, preprocessing):
+            if not options.again and _is_done(sidecar_path(scan, out_dir), predictor, preprocessing, quality):
                 kept += 1
             else:
                 try:
-                    predict_nifti(predictor, scan, out_dir, preprocessing, batch_size=options.batch_size)
+                    predict_nifti(
+                        predictor, scan, out_dir, preprocessing, batch_size=options.batch_size, quality=quality
+                    )
                 except ValueError as error:
                     failed.append(scan.name)
                     progress.console.print(f"[red]not predicted[/red] {error}")
+            if quality is not None and scan.name not in failed:
+                flagged += _look_at(sidecar_path(scan, out_dir), progress.console)
             progress.advance(task)
     print(f"{len(scans) - len(failed) - kept} predicted, {kept} already there, {len(failed)} failed: {out_dir}")
+    if quality is not None:
+        print(f"{len(flagged)} to look at: {', '.join(flagged) or 'none'} (why: quality, in the JSON of each)")
     if failed:
         return 2 if len(failed) == len(scans) else 1
     return 0
@@ -118,26 +126,58 @@ def _preprocessing(options):
 def _predictor(options):
     from keras_uq.inference.ensemble import Ensemble
     from keras_uq.inference.mc_dropout import MCDropout
-    from keras_uq.inference.published import load_model
+    from keras_uq.inference.published import load_model, read_multilabel
 
+    multilabel = [read_multilabel(model) for model in options.model]
     if options.deterministic:
-        return Ensemble(options.model)
+        if len(set(multilabel)) > 1:
+            raise ValueError("Some of the models have independent channels and some have not. Predict with one kind.")
+        return Ensemble(options.model, multilabel=multilabel[0])
     members = [
-        MCDropout(load_model(model), options.samples, options.seed + index, shared=not options.independent_masks)
+        MCDropout(
+            load_model(model),
+            options.samples,
+            options.seed + index,
+            shared=not options.independent_masks,
+            multilabel=multilabel[index],
+        )
         for index, model in enumerate(options.model)
     ]
     return members[0] if len(members) == 1 else Ensemble(members)
 
 
-def _is_done(sidecar, predictor, preprocessing):
+def _quality(options):
+    """The quality card to read: the given one, or that which every model carries."""
+    from keras_uq.inference.published import read_quality
+    from keras_uq.inference.quality import QualityCard
+
+    if options.quality:
+        return QualityCard.from_json(Path(options.quality).read_text())
+    cards = [read_quality(model) for model in options.model]
+    return cards[0] if all(card == cards[0] for card in cards) else None
+
+
+def _look_at(sidecar, console):
+    """The scan's name if its quality card has a flag, and a line for each."""
+    record = json.loads(sidecar.read_text())
+    flags = [line for line in record.get("quality", ()) if line["flag"]]
+    for line in flags:
+        console.print(f"[yellow]look at[/yellow] {record['scan']}, class {line['class']}: {line['why']}")
+    return [record["scan"]] if flags else []
+
+
+def _is_done(sidecar, predictor, preprocessing, quality):
     """Whether the maps beside a sidecar are those this command would write."""
     try:
         record = json.loads(sidecar.read_text())
     except (OSError, json.JSONDecodeError):
         return False
-    return record.get("predictor") == predictor.describe() and record.get("preprocessing") == json.loads(
-        preprocessing.to_json()
-    )
+    would_be = {
+        "predictor": predictor.describe(),
+        "preprocessing": json.loads(preprocessing.to_json()),
+        "quality_card": quality and json.loads(quality.to_json()),
+    }
+    return {name: record.get(name) for name in would_be} == would_be
 
 
 if __name__ == "__main__":

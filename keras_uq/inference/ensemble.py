@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_uq.inference.maps import MapSum
+from keras_uq.inference.multilabel import exclusive
 from keras_uq.inference.published import load_model
 
 
@@ -14,19 +15,23 @@ class Ensemble:
     Args:
         models: Keras models, `.keras` files, or predictors such as `MCDropout`. Files are loaded one at a time, so the
             memory needed does not grow with their number. The samples of a predictor count as members of their own.
+        multilabel: The models' channels are independent foreground classes: each prediction becomes the `exclusive`
+            vector, with the background first. A predictor among the members has an argument of its own for it.
 
     Raises:
         ValueError: If there is no model.
     """
 
-    def __init__(self, models):
+    def __init__(self, models, multilabel=False):
         self.models = list(models)
+        self.multilabel = multilabel
         if not self.models:
             raise ValueError("An ensemble needs at least one model. Received: none.")
 
     def describe(self):
         """What is needed to repeat the prediction, as JSON types."""
-        return {"method": "ensemble", "members": [_describe(member) for member in self.models]}
+        channels = {"channels": "independent, made exclusive"} if self.multilabel else {}
+        return {"method": "ensemble", "members": [_describe(member) for member in self.models], **channels}
 
     def predict(self, images, batch_size=8, case=0):
         """Maps of the images, as `MCDropout.predict`; a member is a sample."""
@@ -42,12 +47,13 @@ class Ensemble:
                 yield from member.draw(images, batch_size, case)
                 continue
             model = load_model(member) if isinstance(member, (str, Path)) else member
-            yield np.concatenate(
+            whole = np.concatenate(
                 [
                     np.asarray(model.predict_on_batch(images[start : start + batch_size]), dtype="float32")
                     for start in range(0, len(images), batch_size)
                 ]
             )
+            yield exclusive(whole) if self.multilabel else whole
 
 
 def _describe(member):

@@ -8,6 +8,7 @@ import numpy as np
 from keras import layers, ops
 
 from keras_uq.inference.maps import MapSum, UncertaintyMaps
+from keras_uq.inference.multilabel import exclusive
 
 # `SpatialDropout1D`, `2D` and `3D` inherit from `Dropout`.
 FAMILY = (layers.Dropout, layers.GaussianDropout, layers.AlphaDropout)
@@ -34,6 +35,8 @@ class MCDropout:
             volume then come from one function, and a sample is a volume that means something. With `False` each image
             has masks of its own.
         deterministic_layers: Classes of further random layers that may stay as at inference (an LSTM, say).
+        multilabel: The channels are independent foreground classes: each sample becomes the `exclusive` vector, with
+            the background first, before anything is made of it.
 
     Raises:
         ValueError: If nothing in the model would be random, or a layer outside the dropout family draws random
@@ -44,13 +47,14 @@ class MCDropout:
     maps.
     """
 
-    def __init__(self, model, samples=20, seed=None, shared=True, deterministic_layers=()):
+    def __init__(self, model, samples=20, seed=None, shared=True, deterministic_layers=(), multilabel=False):
         if samples < 1:
             raise ValueError(f"Expected at least one sample. Received: samples={samples!r}.")
         self.model = model
         self.samples = samples
         self.seed = int(np.random.SeedSequence().entropy % 2**32) if seed is None else int(seed)
         self.shared = shared
+        self.multilabel = multilabel
         _check_layers(model, tuple(deterministic_layers))
         self._stem, head = _stem_and_head(model)
         self._sampler = _Sampler(head, shared)
@@ -72,6 +76,7 @@ class MCDropout:
             "masks": "one for all slices of a scan" if self.shared else "one for each slice",
             "dropout_layers": self.dropout_layers,
             "other_layers": "as at inference; batch normalisation uses its stored statistics",
+            **({"channels": "independent, made exclusive"} if self.multilabel else {}),
         }
 
     def predict(self, images, batch_size=8, case=0):
@@ -119,7 +124,8 @@ class MCDropout:
         output = self._sampler.predict_on_batch(features)
         if isinstance(output, (list, tuple, dict)):
             raise ValueError(f"MCDropout needs a model with one output. Received: {len(output)} outputs.")
-        return np.asarray(output, dtype="float32")[:count]
+        output = np.asarray(output, dtype="float32")[:count]
+        return exclusive(output) if self.multilabel else output
 
 
 class _Sampler(keras.Model):

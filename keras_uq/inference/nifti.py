@@ -27,7 +27,7 @@ def sidecar_path(path, out_dir):
     return Path(out_dir) / f"{scan_name(path)}_uncertainty.json"
 
 
-def predict_nifti(predictor, path, out_dir, preprocessing, maps=MAPS, batch_size=8):
+def predict_nifti(predictor, path, out_dir, preprocessing, maps=MAPS, batch_size=8, quality=None):
     """Write the uncertainty maps of a scan.
 
     Args:
@@ -38,6 +38,7 @@ def predict_nifti(predictor, path, out_dir, preprocessing, maps=MAPS, batch_size
         maps: Which maps, of `mean` and `std` (probability), `variance`, `mask` (class numbers), `entropy` and
             `mutual_information` (nats). With two or more classes the first three have a last axis of classes.
         batch_size: Slices at a time.
+        quality: A `QualityCard`; what it says about the scan goes into the JSON, class by class.
 
     Returns:
         The paths written, by map. Each has the scan's affine, units and grid: maps are resampled bilinearly, the mask
@@ -54,7 +55,7 @@ def predict_nifti(predictor, path, out_dir, preprocessing, maps=MAPS, batch_size
         raise ValueError(f"Unknown maps {sorted(unknown)}. Known: {MAPS}.")
     out_dir.mkdir(parents=True, exist_ok=True)
     scan = read_nifti(path)
-    images, geometry = preprocessing.image(scan.voxels, scan.affine)
+    images, geometry = preprocessing.image(scan.voxels, scan.scaled_affine)
     _check_channels(path, images, getattr(predictor, "model", None))
     # The scan's name decides its masks, so that a folder gives the same maps in any order.
     result = predictor.predict(images, batch_size=batch_size, case=zlib.crc32(scan_name(path).encode()))
@@ -63,7 +64,7 @@ def predict_nifti(predictor, path, out_dir, preprocessing, maps=MAPS, batch_size
         if name == "mask":
             data = geometry.restore(result.mask, "nearest")
         else:
-            data = _restore(geometry, getattr(result, name))
+            data = _restore(geometry, name, getattr(result, name))
         written[name] = out_dir / f"{scan_name(path)}_{name}.nii.gz"
         _write_nifti(data, scan, written[name])
     sidecar = {
@@ -72,6 +73,7 @@ def predict_nifti(predictor, path, out_dir, preprocessing, maps=MAPS, batch_size
         "samples": result.samples,
         "preprocessing": json.loads(preprocessing.to_json()),
         "maps": {name: file.name for name, file in written.items()},
+        **_quality(quality, result.mean),
         "units": {"mean": "probability", "std": "probability", "entropy": "nat", "mutual_information": "nat"},
         "versions": {
             "keras_uq": __version__,
@@ -84,6 +86,13 @@ def predict_nifti(predictor, path, out_dir, preprocessing, maps=MAPS, batch_size
     }
     write_text(sidecar_path(path, out_dir), json.dumps(sidecar, indent=2))
     return written
+
+
+def _quality(card, probabilities):
+    """What a card says, and the card."""
+    if card is None:
+        return {}
+    return {"quality": card.read(probabilities), "quality_card": json.loads(card.to_json())}
 
 
 def write_text(path, text):
@@ -105,11 +114,17 @@ def _check_channels(path, images, model):
         raise ValueError(f"{path.name} has {images.shape[-1]} channels; the model takes {shape[-1]}.")
 
 
-def _restore(geometry, volume):
+def _restore(geometry, name, volume):
     if volume.ndim == 3:
         return geometry.restore(volume)
-    channels = [geometry.restore(np.ascontiguousarray(volume[..., index])) for index in range(volume.shape[-1])]
-    return channels[0] if len(channels) == 1 else np.stack(channels, axis=-1)
+    several = volume.shape[-1] > 1
+    channels = [
+        # What the network did not see is background.
+        geometry.restore(np.ascontiguousarray(volume[..., index]), outside=1 if background and not index else 0)
+        for index in range(volume.shape[-1])
+        for background in [several and name == "mean"]
+    ]
+    return np.stack(channels, axis=-1) if several else channels[0]
 
 
 def _write_nifti(data, scan, path):

@@ -1,5 +1,6 @@
-"""A model file that carries the preprocessing its scans need."""
+"""A model file that carries what its scans need: preprocessing, the meaning of its channels, a quality card."""
 
+import json
 import os
 import tempfile
 import zipfile
@@ -7,21 +8,26 @@ from pathlib import Path
 
 import keras
 
+from keras_uq.inference.quality import QualityCard
 from keras_uq.preprocessing import Preprocessing
 
 MEMBER = "keras_uq/preprocessing.json"
+CHANNELS = "keras_uq/channels.json"
+QUALITY = "keras_uq/quality.json"
 
 
-def save_model(model, path, preprocessing):
+def save_model(model, path, preprocessing, multilabel=False, quality=None):
     """Write a model and its preprocessing to one `.keras` file that needs neither our code nor a compiler to load.
 
     Args:
         model: A Keras model; its loss, optimizer and metrics are left out.
         path: File to write, ending in `.keras`. It appears whole or not at all.
         preprocessing: A `Preprocessing`.
+        multilabel: Its channels are independent foreground classes (see `exclusive`).
+        quality: A fitted `QualityCard`, or `None`.
 
-    The preprocessing is a further member of the archive, which `keras.saving.load_model` ignores; saving the loaded
-    model again with Keras loses it.
+    These are further members of the archive, which `keras.saving.load_model` ignores; saving the loaded model again
+    with Keras loses them.
     """
     path = Path(path)
     if path.suffix != ".keras":
@@ -35,6 +41,10 @@ def save_model(model, path, preprocessing):
         copy.save(whole)
         with zipfile.ZipFile(whole, "a") as archive:
             archive.writestr(MEMBER, preprocessing.to_json())
+            if multilabel:
+                archive.writestr(CHANNELS, json.dumps({"multilabel": True}))
+            if quality is not None:
+                archive.writestr(QUALITY, quality.to_json())
         os.replace(whole, path)
 
 
@@ -55,7 +65,22 @@ def load_model(path):
 
 def read_preprocessing(path):
     """The `Preprocessing` that `save_model` put beside the model, or `None` if the file has none."""
+    text = _read(path, MEMBER)
+    return None if text is None else Preprocessing.from_json(text)
+
+
+def read_multilabel(path):
+    """Whether `save_model` was told that the model's channels are independent."""
+    text = _read(path, CHANNELS)
+    return text is not None and bool(json.loads(text)["multilabel"])
+
+
+def read_quality(path):
+    """The `QualityCard` that `save_model` put beside the model, or `None` if the file has none."""
+    text = _read(path, QUALITY)
+    return None if text is None else QualityCard.from_json(text)
+
+
+def _read(path, member):
     with zipfile.ZipFile(path) as archive:
-        if MEMBER not in archive.namelist():
-            return None
-        return Preprocessing.from_json(archive.read(MEMBER).decode())
+        return archive.read(member).decode() if member in archive.namelist() else None

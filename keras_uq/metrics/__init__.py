@@ -3,7 +3,7 @@
 The functions take whole masks or maps of one case, of any rank, and say what an empty case gives.
 """
 
-from keras_uq.metrics.calibration import Calibration
+from keras_uq.metrics.calibration import Calibration, Reliability
 from keras_uq.metrics.dice_metric import DiceMetric
 from keras_uq.metrics.overlap import (
     confusion_counts,
@@ -14,7 +14,10 @@ from keras_uq.metrics.overlap import (
     soft_counts,
     specificity,
 )
+from keras_uq.metrics.regions import bounding_box
+from keras_uq.metrics.segments import Segment, segment_components, segment_entropy
 from keras_uq.metrics.spread import MapStatistics, map_statistics, pool_statistics
+from keras_uq.metrics.surface import Averaged, average_cases, average_surface_distance, hausdorff95
 from keras_uq.metrics.uncertainty import (
     RiskCoverage,
     error_detection_auroc,
@@ -23,18 +26,27 @@ from keras_uq.metrics.uncertainty import (
 )
 
 __all__ = [
+    "Averaged",
     "Calibration",
     "DiceMetric",
     "MapStatistics",
+    "Reliability",
     "RiskCoverage",
+    "Segment",
+    "average_cases",
+    "average_surface_distance",
+    "bounding_box",
     "confusion_counts",
     "dice",
     "error_detection_auroc",
+    "hausdorff95",
     "jaccard",
     "map_statistics",
     "pool_statistics",
     "precision",
     "risk_coverage",
+    "segment_components",
+    "segment_entropy",
     "sensitivity",
     "soft_counts",
     "specificity",

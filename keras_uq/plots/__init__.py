@@ -1,5 +1,12 @@
 """Figures of results. Every function returns a `matplotlib.figure.Figure` and shows or writes nothing."""
 
+from keras_uq.plots.calibration import (
+    calibration_panel,
+    members_curves,
+    members_panel,
+    reliability_diagram,
+    segment_regression,
+)
 from keras_uq.plots.common import COLOURS, COLUMN
 from keras_uq.plots.panels import (
     picture_grid,
@@ -14,14 +21,19 @@ from keras_uq.plots.scores import case_scores, confidence, learning_curves, viol
 __all__ = [
     "COLOURS",
     "COLUMN",
+    "calibration_panel",
     "case_scores",
     "confidence",
     "learning_curves",
     "measures_against",
+    "members_curves",
+    "members_panel",
     "picture_grid",
     "preparation_panel",
     "probability_histograms",
     "qualitative_panel",
+    "reliability_diagram",
+    "segment_regression",
     "softmax_panel",
     "threshold_curves",
     "threshold_panel",

@@ -43,6 +43,15 @@ class Scan:
         """Voxel sizes as the affine has them; some archives store a unit affine beside true zooms."""
         return tuple(float(size) for size in np.linalg.norm(self.affine[:3, :3], axis=0))
 
+    @property
+    def scaled_affine(self):
+        """The affine with columns as long as the header's voxels: it is `affine` but for archives as above."""
+        if np.allclose(self.zooms, self.affine_zooms, rtol=1e-2):
+            return self.affine
+        scaled = self.affine.copy()
+        scaled[:3, :3] *= np.array(self.zooms) / np.array(self.affine_zooms)
+        return scaled
+
 
 def read_nifti(path, max_bytes=MAX_BYTES):
     """Read `.nii` or `.nii.gz`.

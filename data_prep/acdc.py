@@ -1,0 +1,65 @@
+"""ACDC: both ventricles and the myocardium on cine MRI (Bernard et al., 2018), doi 10.1109/TMI.2018.2837502."""
+
+import hashlib
+import re
+from pathlib import Path
+
+from data_prep.archive import Archive, BadDataset, Case, seeded_split
+
+# Label values of the files: Table II's segments I, II and III.
+LABELS = {0: "background", 1: "right ventricle", 2: "myocardium", 3: "left ventricle"}
+URL = "https://humanheart-project.creatis.insa-lyon.fr/database/api/v1/collection/637218c173e9f0047faa00fb/download"
+HOW_TO_GET = (
+    "Download ACDC from https://humanheart-project.creatis.insa-lyon.fr/database (CC BY-NC-SA 4.0, citation mandatory), "
+    "or: python -m data_prep.download acdc --to <folder>. Put ACDC.zip or its content there. Expected somewhere below: "
+    "training/patient001/Info.cfg, patient001_frame01.nii.gz and patient001_frame01_gt.nii.gz, ... (100 patients)."
+)
+PATIENT = re.compile(r"patient(\d{3})")
+# Mehrtash et al. (2020), Table I: 40, 10 and 50 of the 100 patients of the training part.
+TEST, VALIDATION = 0.5, 0.2
+
+
+def is_acdc(folder):
+    """Whether a folder holds this archive: patients with an Info.cfg."""
+    return bool(_patients(folder))
+
+
+def open_archive(folder):
+    """End-diastole of the labelled training patients, whatever folders lie above them.
+
+    `Info.cfg` says which frame that is: frame 1 for all patients but patient090. Files store a unit `sform` beside the
+    true voxel size; it is the header's size that counts (`Scan.scaled_affine`).
+
+    Raises:
+        BadDataset: If a patient's `Info.cfg` or one of its two files is missing.
+    """
+    cases = []
+    for path in _patients(folder):
+        frame = _end_diastole(path / "Info.cfg")
+        image, label = (_file(path, f"{path.name}_frame{frame:02d}{kind}") for kind in ("", "_gt"))
+        cases.append(Case(path.name, image, label))
+    digest = hashlib.sha256("\n".join(f"{case.name} {case.image.name}" for case in cases).encode()).hexdigest()
+    return Archive("ACDC", tuple(cases), LABELS, "MRI", digest, splits={"patients": seeded_split(TEST, VALIDATION)})
+
+
+def _patients(folder):
+    """Patient folders of the training part, or of the only part there is; each patient once."""
+    found = {}
+    for path in sorted(Path(folder).glob("**/Info.cfg")):
+        if PATIENT.fullmatch(path.parent.name) and "testing" not in path.parts:
+            found.setdefault(path.parent.name, path.parent)
+    return [found[name] for name in sorted(found)]
+
+
+def _end_diastole(info):
+    match = re.search(r"^\s*ED\s*:\s*(\d+)", info.read_text(), re.MULTILINE)
+    if match is None:
+        raise BadDataset(f"{info.parent.name}/{info.name} does not say which frame is end-diastole (ED: <number>).")
+    return int(match[1])
+
+
+def _file(folder, stem):
+    for name in (f"{stem}.nii.gz", f"{stem}.nii"):
+        if (folder / name).is_file():
+            return folder / name
+    raise BadDataset(f"{folder.name} has no {stem}.nii.gz. {HOW_TO_GET}")

@@ -1,0 +1,114 @@
+"""BraTS 2017, training part: gliomas on four MRI sequences (Menze et al., 2015; Bakas et al., 2017)."""
+
+import hashlib
+import re
+from pathlib import Path
+
+import numpy as np
+
+from data_prep.archive import Archive, BadDataset, Case
+from keras_uq.preprocessing import BadScan, Scan, read_geometry, read_nifti
+
+# Files have 0, 1, 2 and 4: 3 was never used.
+VALUES = (0, 1, 2, 4)
+LABELS = {0: "background", 1: "non-enhancing tumour", 2: "oedema", 3: "enhancing tumour"}
+# Input channels of Mehrtash et al. (2020), Section VI-A.
+SEQUENCES = ("t1ce", "t2", "flair")
+HOW_TO_GET = (
+    "BraTS 2017 cannot be downloaded automatically: its owners gave it to registered researchers and have closed the "
+    "registration; it may not be passed on. Put MICCAI_BraTS17_Data_Training there. Expected somewhere below: "
+    "HGG/Brats17_CBICA_AAB_1/Brats17_CBICA_AAB_1_t1ce.nii.gz, ..._t2, ..._flair, ..._seg, and the same below LGG. The "
+    "training part of BraTS 2018 holds the same cases; that of 2020 does not tell the sites."
+)
+NAME = re.compile(r"Brats1[78]_(CBICA|TCIA|2013)\d*_.+")
+# Mehrtash et al. (2020), Table I: 66 and 22 of the 88 cases of CBICA; 102 high-grade cases of TCIA for testing.
+VALIDATION = 0.25
+
+
+def is_brats(folder):
+    """Whether a folder holds this archive, by the names of its cases."""
+    return bool(_folders(folder)) or any(Path(folder).glob("**/BraTS20_Training_*"))
+
+
+def open_archive(folder):
+    """The cases of CBICA and TCIA with their site and grade; the site is what the split goes by.
+
+    Ways to split: `sites` (train and validation from CBICA, high-grade cases of TCIA for testing), `sites_all_grades`
+    (the low-grade ones of TCIA too).
+
+    Raises:
+        BadDataset: If names do not tell the site, or a case lacks a sequence.
+    """
+    folders = _folders(folder)
+    if not folders:
+        raise BadDataset(f"The cases of {Path(folder).name} have names that do not tell their site. {HOW_TO_GET}")
+    cases = []
+    for path in folders:
+        for kind in (*SEQUENCES, "seg"):
+            _file(path, kind)
+        grade = "HGG" if "HGG" in path.parts else "LGG"
+        cases.append(Case(path.name, path, _file(path, "seg"), group=f"{NAME.fullmatch(path.name)[1]} {grade}"))
+    digest = hashlib.sha256("\n".join(case.name for case in cases).encode()).hexdigest()
+    return Archive(
+        "BraTS 2017",
+        tuple(cases),
+        LABELS,
+        "MRI",
+        digest,
+        read_image=read_case,
+        read_label=read_label,
+        read_geometry=lambda path: read_geometry(_file(path, SEQUENCES[0])),
+        splits={"sites": _by_site(("TCIA HGG",)), "sites_all_grades": _by_site(("TCIA HGG", "TCIA LGG"))},
+    )
+
+
+def read_case(folder):
+    """The three sequences of a case as channels of one `Scan`, in the order of `SEQUENCES`."""
+    scans = [read_nifti(_file(folder, kind)) for kind in SEQUENCES]
+    first = scans[0]
+    for kind, scan in zip(SEQUENCES, scans):
+        if scan.voxels.shape != first.voxels.shape or not np.allclose(scan.affine, first.affine, atol=1e-3):
+            raise BadScan("shape_mismatch", f"{folder.name}: {kind} is not on the grid of {SEQUENCES[0]}.")
+    return Scan(np.stack([scan.voxels for scan in scans], axis=-1), first.affine, first.zooms, first.header)
+
+
+def read_label(path):
+    """The segmentation with its values 0, 1, 2, 4 as 0 to 3. Any other value is a `BadScan`."""
+    scan = read_nifti(path)
+    values = np.unique(scan.voxels)
+    if not np.isin(values, VALUES).all():
+        raise BadScan("unknown_label", f"{path.name} holds {values.tolist()}; expected {VALUES}.")
+    classes = np.searchsorted(VALUES, scan.voxels).astype("uint8")
+    return Scan(classes, scan.affine, scan.zooms, scan.header)
+
+
+def _by_site(tests):
+    def split(cases, seed):
+        of_group = {}
+        for case in cases:
+            of_group.setdefault(case.group, []).append(case.name)
+        testing = sorted(name for group in tests for name in of_group.get(group, []))
+        known = sorted(name for group, names in of_group.items() if group.startswith("CBICA") for name in names)
+        if len(known) < 2 or not testing:
+            raise BadDataset(
+                f"BraTS is split by site: at least two cases of CBICA and one of {' or '.join(tests)} are needed. Found: "
+                f"{ {group: len(names) for group, names in of_group.items()} }."
+            )
+        order = [known[index] for index in np.random.default_rng(seed).permutation(len(known))]
+        count = min(max(round(VALIDATION * len(order)), 1), len(order) - 1)
+        return {"train": sorted(order[count:]), "validation": sorted(order[:count]), "test": testing}
+
+    return split
+
+
+def _folders(folder):
+    found = {path.name: path for path in sorted(Path(folder).glob("**/Brats1[78]_*")) if path.is_dir()}
+    return [found[name] for name in sorted(found) if NAME.fullmatch(name)]
+
+
+def _file(folder, kind):
+    folder = Path(folder)
+    for name in (f"{folder.name}_{kind}.nii.gz", f"{folder.name}_{kind}.nii"):
+        if (folder / name).is_file():
+            return folder / name
+    raise BadDataset(f"{folder.name} has no {folder.name}_{kind}.nii.gz. {HOW_TO_GET}")

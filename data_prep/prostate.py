@@ -1,0 +1,158 @@
+"""Prostate on T2-weighted MRI: PROSTATEx with masks of 40 patients or more, and PROMISE12."""
+
+import hashlib
+import re
+from pathlib import Path
+
+import numpy as np
+
+from data_prep import itk
+from data_prep.archive import Archive, BadDataset, Case, natural, seeded_split
+from keras_uq.preprocessing import BadScan, Scan
+
+LABELS = {0: "background", 1: "prostate"}
+PROSTATEX = (
+    "PROSTATEx is not downloaded automatically. Take the axial T2 series (t2_tse_tra, CC BY 3.0, no login) of the "
+    "patients with masks from https://doi.org/10.7937/K9TCIA.2017.MURS5CL, as DICOM, and the masks of Meyer et al. "
+    "(ISBI 2018, 40 patients, http://isgwww.cs.uni-magdeburg.de/cas/isbi2018/) or PROSTATEx-Seg-HiRes "
+    "(https://doi.org/10.7937/TCIA.2019.DEG7ZG1U, DICOM SEG). Put both anywhere below the folder: every path has to "
+    "name its patient, as ProstateX-0004."
+)
+PROMISE12 = (
+    "Download training_data.zip of PROMISE12 from https://zenodo.org/records/8026660 (free for research, citation of "
+    "Litjens et al. 2014 mandatory), or: python -m data_prep.download promise12 --to <folder>. Expected somewhere "
+    "below: Case00.mhd, Case00.raw, Case00_segmentation.mhd, Case00_segmentation.raw, ..."
+)
+PROMISE12_URL = "https://zenodo.org/records/8026660/files/training_data.zip?download=1"
+PROMISE12_SHA256 = "150287d0c74cd0105d8b70b43af4a7bf4f1fd3e1748829779177a0ccaf948f45"
+PATIENT = re.compile(r"ProstateX-(\d{4})", re.IGNORECASE)
+AXIAL = "t2_tse_tra"
+MASKS = (".nrrd", ".nii", ".nii.gz", ".mhd", ".mha")
+# Mehrtash et al. (2020), Table I: 16, 4 and 20 of 40 patients.
+TEST, VALIDATION = 0.5, 0.2
+
+
+def is_prostatex(folder):
+    """Whether a folder holds files of this collection: paths name its patients."""
+    return any(PATIENT.search(str(path.relative_to(folder))) for path in Path(folder).rglob("*") if path.is_file())
+
+
+def open_prostatex(folder):
+    """Patients with an axial T2 series and a mask.
+
+    A mask may be a file (`.nrrd`, `.nii.gz`, `.mhd`) or a DICOM SEG; none of them is on the grid of the series, so each
+    is resampled to it in physical space. Of several series of a patient the one that holds most of the mask is taken.
+
+    Raises:
+        BadDataset: If there is no patient with both.
+    """
+    files = {}
+    for path in sorted(Path(folder).rglob("*")):
+        found = PATIENT.findall(str(path.relative_to(folder)))
+        if path.is_file() and found and not path.name.startswith("."):
+            files.setdefault(f"ProstateX-{found[-1]}", []).append(path)
+    cases, series_of = [], {}
+    for patient, paths in sorted(files.items()):
+        masks, folders = _sort(paths)
+        found = [names for each in folders for names in _axial(each)]
+        if masks and found:
+            series_of[masks[0]] = found
+            cases.append(Case(patient, masks[0], masks[0]))
+    if not cases:
+        raise BadDataset(f"{Path(folder).name} holds no patient with both a series and a mask. {PROSTATEX}")
+
+    def read_series(mask):
+        return _best(series_of[mask], mask)[0]
+
+    def read_label(mask):
+        image, label = _best(series_of[mask], mask)
+        return _as_label(itk.to_scan(itk.resample_label(label, image)), mask)
+
+    digest = hashlib.sha256("\n".join(case.name for case in cases).encode()).hexdigest()
+    return Archive(
+        "PROSTATEx",
+        tuple(cases),
+        LABELS,
+        "MRI",
+        digest,
+        read_image=lambda mask: itk.to_scan(read_series(mask)),
+        read_label=read_label,
+        read_geometry=lambda mask: _geometry(read_series(mask)),
+        splits={"patients": seeded_split(TEST, VALIDATION)},
+    )
+
+
+def is_promise12(folder):
+    """Whether a folder holds this archive, by its segmentations."""
+    return any(Path(folder).rglob("Case[0-9][0-9]_segmentation.mhd"))
+
+
+def open_promise12(folder):
+    """Every case with a segmentation. Numbers start again in the test part, so names hold the folder where they must.
+
+    Raises:
+        BadDataset: If a segmentation has no image.
+    """
+    labels = sorted(Path(folder).rglob("Case[0-9][0-9]_segmentation.mhd"), key=lambda path: natural(str(path)))
+    names = [path.name.partition("_")[0] for path in labels]
+    cases = []
+    for name, label in zip(names, labels):
+        image = label.with_name(f"{name}.mhd")
+        if not image.is_file():
+            raise BadDataset(f"{label.name} has no {image.name} beside it. {PROMISE12}")
+        cases.append(Case(name if names.count(name) == 1 else f"{label.parent.name}-{name}", image, label))
+    digest = hashlib.sha256("\n".join(case.name for case in cases).encode()).hexdigest()
+    return Archive(
+        "PROMISE12",
+        tuple(cases),
+        LABELS,
+        "MRI",
+        digest,
+        read_image=lambda path: itk.to_scan(itk.read_image(path)),
+        read_label=lambda path: _as_label(itk.to_scan(itk.read_image(path)), path),
+        read_geometry=lambda path: _geometry(itk.read_image(path)),
+    )
+
+
+def _sort(paths):
+    """Masks and folders of DICOM files of one patient."""
+    masks = [path for path in paths if path.name.endswith(MASKS)]
+    folders = set()
+    for path in paths:
+        if path.name.endswith((*MASKS, ".raw")):
+            continue
+        found = itk.read_tags(path, (itk.MODALITY,))
+        if found == ["SEG"]:
+            masks.append(path)
+        elif found == ["MR"]:
+            folders.add(path.parent)
+    return masks, sorted(folders)
+
+
+def _axial(folder):
+    """Files of each axial T2 series of a folder."""
+    for files in itk.list_series(folder).values():
+        description = (itk.read_tags(files[0], (itk.DESCRIPTION,)) or [""])[0]
+        if AXIAL in description.lower().replace(" ", "_"):
+            yield files
+
+
+def _best(series, mask):
+    """The series that holds most of the mask, and the mask, as ITK images."""
+    label = itk.read_image(mask)
+    if label.GetDimension() != 3:
+        raise BadScan("bad_rank", f"{mask.name} has {label.GetDimension()} axes; expected 3.")
+    images = [itk.read_series(files) for files in series]
+    return max(images, key=lambda image: itk.overlap(label, image)), label
+
+
+def _as_label(scan, path):
+    values = np.unique(scan.voxels)
+    if len(values) > 2 or values.min() < 0:
+        raise BadScan("unknown_label", f"{path.name} holds {values[:5].tolist()}; expected one structure on 0.")
+    return Scan((scan.voxels > 0).astype("uint8"), scan.affine, scan.zooms, scan.header)
+
+
+def _geometry(image):
+    scan = itk.to_scan(image)
+    return scan.voxels.shape, scan.affine

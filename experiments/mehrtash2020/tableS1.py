@@ -1,0 +1,9 @@
+"""Mehrtash et al. (2020), Table S1: calibration in whole volumes; a part of the report of Table II."""
+
+import sys
+
+from experiments.mehrtash2020.table2 import TABLES
+from experiments.runner import main
+
+if __name__ == "__main__":
+    sys.exit(main(TABLES, every=True))

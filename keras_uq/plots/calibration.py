@@ -1,0 +1,195 @@
+"""How honest probabilities are, how many members that takes, and what a segment's entropy tells."""
+
+import math
+
+import numpy as np
+
+from keras_uq._optional import require
+from keras_uq.plots.common import COLOURS, COLUMN, line_style, new_figure, short
+
+# Bins of fewer voxels are not drawn; they count in every score (Mehrtash et al., 2020).
+LEAST = 1000
+# Nothing is drawn over voxels that are less probable.
+LEAST_PROBABLE = 0.001
+
+
+def reliability_diagram(curves, least=LEAST, title=None, columns=2):
+    """Reliability curves, one small panel each; on the diagonal a probability is what it says.
+
+    Args:
+        curves: `{name: Reliability}`, each `(bins,)`.
+        least: Voxels that a bin needs to be drawn.
+        title: Above the panels.
+        columns: Panels side by side.
+
+    Reference:
+        Mehrtash et al. (2020), Figures S1 to S3.
+    """
+    lines = math.ceil(len(curves) / columns)
+    figure = new_figure(1.5 * lines + 0.5, title)
+    panels = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).ravel()
+    for number, (axes, (name, curve)) in enumerate(zip(panels, curves.items())):
+        _reliability(axes, curve, least, COLOURS[number % len(COLOURS)])
+        axes.set_title(short(name), fontsize=7, pad=2)
+    for axes in panels[len(curves) :]:
+        axes.set_axis_off()
+    for axes in panels[max(len(curves) - columns, 0) : len(curves)]:
+        axes.xaxis.set_tick_params(labelbottom=True)
+    figure.supxlabel("mean probability of the bin", fontsize=8)
+    figure.supylabel("share that came true", fontsize=8)
+    return figure
+
+
+def _reliability(axes, curve, least, colour):
+    counts, confidence, accuracy = (np.asarray(part, dtype="float64") for part in curve)
+    shown = counts >= least
+    axes.plot([0, 1], [0, 1], color="0.6", linewidth=0.8, linestyle="--")
+    axes.plot(confidence[shown], accuracy[shown], marker="o", markersize=3, linewidth=1.2, color=colour)
+    axes.set(xlim=(0, 1), ylim=(0, 1), xticks=[0, 0.5, 1], yticks=[0, 0.5, 1], aspect="equal")
+    axes.tick_params(labelsize=6)
+    axes.grid(alpha=0.3)
+
+
+def calibration_panel(rows, edges, least=LEAST, title=None):
+    """One scan by each row: probabilities over the image, reliability of the volume, probabilities of the segment.
+
+    Args:
+        rows: `{row: {"image", "mask", "probability", "reliability", "histogram", "scores"}}`: arrays `(height, width)`;
+            the parts of a `Reliability`; counts of the predicted segment's voxels by probability; a short text.
+        edges: Of the histogram's bins.
+        least: Voxels that a bin of the reliability needs to be drawn.
+        title: Above the panel.
+
+    Reference:
+        Mehrtash et al. (2020), Figures 1, 3 and S1 to S3.
+    """
+    height, width = np.shape(next(iter(rows.values()))["mask"])
+    side = (COLUMN - 0.5) / 3
+    figure = new_figure(len(rows) * max(side * min(height / width, 1.3), side) * 1.12 + 0.7, title)
+    figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0, hspace=0)
+    grid = figure.subplots(len(rows), 3, squeeze=False)
+    for line, (name, maps) in zip(grid, rows.items()):
+        shown = _overlay(line[0], maps["image"], maps["mask"], maps["probability"])
+        line[0].set_ylabel(short(name).replace(", ", "\n"), fontsize=6)
+        _reliability(line[1], maps["reliability"], least, "#0072B2")
+        line[1].text(0.04, 0.96, maps["scores"], fontsize=5, va="top", transform=line[1].transAxes)
+        counts = np.asarray(maps["histogram"], dtype="float64")
+        line[2].stairs(counts / max(counts.sum(), 1), edges, fill=True, color="#E69F00")
+        line[2].set(xlim=(0, 1), xticks=[0, 0.5, 1], yticks=[])
+        line[2].set_box_aspect(1)
+        line[2].tick_params(labelsize=6)
+    for axes, label in zip(
+        grid[0], ("probability,\ntruth outlined", "reliability of\nthe volume", "probability in\nthe segment")
+    ):
+        axes.set_title(label, fontsize=7)
+    bar = figure.colorbar(shown, ax=grid, location="bottom", fraction=0.02, pad=0.01, aspect=40)
+    bar.set_label("foreground probability", fontsize=7)
+    bar.ax.tick_params(labelsize=6)
+    return figure
+
+
+def members_panel(rows, title=None):
+    """One scan by ensembles of rising size, one line a row.
+
+    Args:
+        rows: `{row: {"image", "mask", "sizes": {members: probability}}}`, arrays `(height, width)`.
+        title: Above the panel.
+
+    Reference:
+        Mehrtash et al. (2020), Figures S5 and S6.
+    """
+    first = next(iter(rows.values()))
+    height, width = np.shape(first["mask"])
+    columns = len(first["sizes"])
+    side = (COLUMN - 0.4) / columns
+    figure = new_figure(len(rows) * side * min(height / width, 1.4) + 0.9, title)
+    figure.get_layout_engine().set(w_pad=0.01, h_pad=0.02, wspace=0, hspace=0)
+    grid = figure.subplots(len(rows), columns, squeeze=False)
+    for line, (name, maps) in zip(grid, rows.items()):
+        for axes, (size, probability) in zip(line, maps["sizes"].items()):
+            shown = _overlay(axes, maps["image"], maps["mask"], probability)
+            axes.set_title(f"M = {size}", fontsize=7, pad=2)
+        line[0].set_ylabel(short(name).replace(", ", "\n"), fontsize=6)
+    bar = figure.colorbar(shown, ax=grid, location="bottom", fraction=0.03, pad=0.02, aspect=40)
+    bar.set_label("foreground probability", fontsize=7)
+    bar.ax.tick_params(labelsize=6)
+    return figure
+
+
+def _overlay(axes, image, mask, probability):
+    probability = np.asarray(probability, dtype="float32")
+    axes.imshow(np.asarray(image, dtype="float32"), cmap="gray")
+    seen = np.where(probability > LEAST_PROBABLE, 0.75, 0.0)
+    shown = axes.imshow(probability, cmap="magma", vmin=0, vmax=1, alpha=seen)
+    if np.any(mask):
+        axes.contour(np.asarray(mask, dtype="float32"), [0.5], colors="#56B4E9", linewidths=0.6)
+    axes.set(xticks=[], yticks=[])
+    return shown
+
+
+def members_curves(measures, title=None):
+    """Measures against the size of an ensemble, one panel a measure, one line a row; bands are ranges.
+
+    Args:
+        measures: `{label: {row: (sizes, mean, low, high)}}`, sequences.
+        title: Above the panels.
+
+    Reference:
+        Mehrtash et al. (2020), Figures 2 and S4.
+    """
+    figure = new_figure(1.3 * len(measures) + 0.9, title)
+    panels = np.atleast_1d(figure.subplots(len(measures), 1, sharex=True))
+    for axes, (label, rows) in zip(panels, measures.items()):
+        for number, (name, (sizes, mean, low, high)) in enumerate(rows.items()):
+            style = line_style(number)
+            axes.plot(sizes, mean, marker="o", markersize=3, linewidth=1.2, label=short(name), **style)
+            axes.fill_between(sizes, low, high, color=style["color"], alpha=0.2, linewidth=0)
+        axes.set_ylabel(label, fontsize=7)
+        axes.tick_params(labelsize=7)
+        axes.grid(alpha=0.3)
+    panels[-1].set_xlabel("members of the ensemble", fontsize=8)
+    handles = panels[0].get_legend_handles_labels()
+    figure.legend(*handles, loc="outside lower center", ncols=2, frameon=False, fontsize=7, handlelength=3)
+    return figure
+
+
+def segment_regression(rows, title=None):
+    """Logit of Dice against segment entropy with its regression line, one panel a row; crosses are spoilt scans.
+
+    Args:
+        rows: `{row: {"points": {segment: (entropy, logit of Dice, entropy of spoilt, logit of spoilt)}, "text"}}`:
+            sequences, and what stands in the corner, such as r and p.
+        title: Above the panels.
+
+    Reference:
+        Mehrtash et al. (2020), Figures 3 and S8.
+    """
+    seaborn = require("seaborn", extra="plots", purpose="A regression plot")
+    figure = new_figure(2.1 * len(rows) + 0.6, title)
+    panels = np.atleast_1d(figure.subplots(len(rows), 1, sharex=True, sharey=True))
+    for axes, (name, about) in zip(panels, rows.items()):
+        for number, (segment, points) in enumerate(about["points"].items()):
+            entropy, dice, spoilt_entropy, spoilt_dice = (np.asarray(part, dtype="float64") for part in points)
+            colour = COLOURS[number % len(COLOURS)]
+            axes.scatter(spoilt_entropy, spoilt_dice, marker="x", s=7, linewidths=0.6, color=colour, alpha=0.35)
+            known = ~(np.isnan(entropy) | np.isnan(dice))
+            seaborn.regplot(
+                x=entropy[known],
+                y=dice[known],
+                ax=axes,
+                color=colour,
+                truncate=True,
+                seed=0,
+                label=segment,
+                scatter_kws={"s": 9, "alpha": 0.8, "linewidths": 0},
+                line_kws={"linewidth": 1.2},
+            )
+        axes.set_title(short(name), fontsize=7, pad=2)
+        axes.text(0.98, 0.97, about["text"], fontsize=6, va="top", ha="right", transform=axes.transAxes)
+        axes.set_ylabel("logit of Dice", fontsize=8)
+        axes.tick_params(labelsize=7)
+        axes.grid(alpha=0.3)
+    panels[-1].set_xlabel("segment entropy (nat)", fontsize=8)
+    handles = panels[0].get_legend_handles_labels()
+    figure.legend(*handles, loc="outside lower center", ncols=3, frameon=False, fontsize=7)
+    return figure
