@@ -10,7 +10,7 @@ from data_prep.archive import Archive, BadDataset, Case, seeded_split
 LABELS = {0: "background", 1: "right ventricle", 2: "myocardium", 3: "left ventricle"}
 URL = "https://humanheart-project.creatis.insa-lyon.fr/database/api/v1/collection/637218c173e9f0047faa00fb/download"
 HOW_TO_GET = (
-    "Download ACDC from https://humanheart-project.creatis.insa-lyon.fr/database (CC BY-NC-SA 4.0, citation mandatory), "
+    "Download ACDC from https://humanheart-project.creatis.insa-lyon.fr/database (CC BY-NC-SA 4.0, to be cited), "
     "or: python -m data_prep.download acdc --to <folder>. Put ACDC.zip or its content there. Expected somewhere below: "
     "training/patient001/Info.cfg, patient001_frame01.nii.gz and patient001_frame01_gt.nii.gz, ... (100 patients)."
 )

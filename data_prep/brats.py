@@ -91,8 +91,8 @@ def _by_site(tests):
         known = sorted(name for group, names in of_group.items() if group.startswith("CBICA") for name in names)
         if len(known) < 2 or not testing:
             raise BadDataset(
-                f"BraTS is split by site: at least two cases of CBICA and one of {' or '.join(tests)} are needed. Found: "
-                f"{ {group: len(names) for group, names in of_group.items()} }."
+                f"BraTS is split by site: at least two cases of CBICA and one of {' or '.join(tests)} are needed. "
+                f"Found: { {group: len(names) for group, names in of_group.items()} }."
             )
         order = [known[index] for index in np.random.default_rng(seed).permutation(len(known))]
         count = min(max(round(VALIDATION * len(order)), 1), len(order) - 1)

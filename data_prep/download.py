@@ -127,7 +127,8 @@ def main(arguments=None):
     parser.add_argument(
         "dataset",
         choices=sorted(archives()),
-        help="a task of the Medical Segmentation Decathlon (CC BY-SA 4.0), dsb2018 (CC0), isic2018, acdc or promise12 (see their terms)",
+        help="a task of the Medical Segmentation Decathlon (CC BY-SA 4.0), dsb2018 (CC0); isic2018, acdc and promise12 "
+        "have terms of their own",
     )
     parser.add_argument("--to", required=True, help="folder for the archive; use its parent as DATA")
     options = parser.parse_args(arguments)

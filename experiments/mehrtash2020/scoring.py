@@ -61,7 +61,7 @@ def score(predictor, data, settings, track=list, folder=None):
                 f"ece_15{suffix}": found[region].ece(15),
                 f"ece_foreground{suffix}": found[region].ece(BINS, "foreground"),
             }
-        lines.append(line | _segments(mask, mean, spacing) | temperature)
+        lines.append(_rounded(line | _segments(mask, mean, spacing) | temperature))
         if part == "test":
             for region in REGIONS:
                 pooled[region] += found[region]
@@ -121,10 +121,14 @@ def _shifted(predictor, data, depth, folder, track):
         entropy, predicted = metrics.segment_entropy(mean), mean.argmax(axis=-1)
         for value in range(1, mean.shape[-1]):
             dice = metrics.dice(mask == value, predicted == value)
-            lines.append(
-                {"shift": shift, "case": case, "class": value, "dice": dice, "entropy": float(entropy[value - 1])}
-            )
+            about = {"shift": shift, "case": case, "class": value}
+            lines.append(_rounded(about | {"dice": dice, "entropy": float(entropy[value - 1])}))
     return lines
+
+
+def _rounded(line):
+    """Seven digits: what float32 probabilities are good for."""
+    return {name: float(f"{value:.7g}") if isinstance(value, float) else value for name, value in line.items()}
 
 
 def _reliability(region, pooled):

@@ -1,6 +1,7 @@
 """Figures of results. Every function returns a `matplotlib.figure.Figure` and shows or writes nothing."""
 
 from keras_uq.plots.calibration import (
+    LEAST,
     calibration_panel,
     members_curves,
     members_panel,
@@ -21,6 +22,7 @@ from keras_uq.plots.scores import case_scores, confidence, learning_curves, viol
 __all__ = [
     "COLOURS",
     "COLUMN",
+    "LEAST",
     "calibration_panel",
     "case_scores",
     "confidence",

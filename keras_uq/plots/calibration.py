@@ -148,6 +148,7 @@ def members_curves(measures, title=None):
         axes.tick_params(labelsize=7)
         axes.grid(alpha=0.3)
     panels[-1].set_xlabel("members of the ensemble", fontsize=8)
+    panels[-1].xaxis.get_major_locator().set_params(integer=True)
     handles = panels[0].get_legend_handles_labels()
     figure.legend(*handles, loc="outside lower center", ncols=2, frameon=False, fontsize=7, handlelength=3)
     return figure

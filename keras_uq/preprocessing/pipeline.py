@@ -64,7 +64,9 @@ class Preprocessing:
                 if len(value) != numbers:
                     raise ValueError(f"`{name}` needs {numbers} numbers. Received: {name}={value!r}.")
                 object.__setattr__(self, name, tuple(value))
-        if self.spacing is not None and (self.size is not None or min(x for x in (*self.spacing, 1) if x) <= 0):
+        if self.spacing is not None and (
+            self.size is not None or min(x for x in (*self.spacing, 1) if x is not None) <= 0
+        ):
             raise ValueError(
                 "`spacing` needs three sizes above 0 in mm, or None, and no `size`. "
                 f"Received: spacing={self.spacing!r}, size={self.size!r}."

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 from sklearn import metrics as theirs
+from sklearn.calibration import calibration_curve
 
 from keras_uq.metrics import Calibration
 from tests.reference import VALUES, checks
@@ -105,3 +106,107 @@ def test_other_numbers_of_classes_are_refused():
         calibration(random_case(0)) + calibration(random_case(1, classes=2))
     with pytest.raises(ValueError, match="`mode`"):
         calibration(random_case(0)).nll("background")
+
+
+def slow_bins(labels, p, kind, bins):
+    """Voxel by voxel: `(count, sum of probabilities, came true)` of right-closed bins."""
+    table = [[0, 0.0, 0] for _ in range(bins)]
+    for label, values in zip(labels.ravel(), p.reshape(-1, p.shape[-1])):
+        values = [1 - values[0], values[0]] if len(values) == 1 else list(values)
+        best = max(range(len(values)), key=lambda index: values[index])
+        value, true = {
+            "confidence": (values[best], label == best),
+            "foreground": (sum(values[1:]), label > 0),
+        }[kind]
+        number = max(math.ceil(value * bins - 1e-9) - 1, 0)
+        table[number][0] += 1
+        table[number][1] += value
+        table[number][2] += bool(true)
+    return table
+
+
+def expected(identity):
+    return next(check["expected"] for check in VALUES["checks"] if check["id"] == identity)
+
+
+def test_errors_worked_by_hand():
+    given = VALUES["inputs"]
+    three = calibration((np.array(given["M"]["labels"]), np.array(given["M"]["p"])))
+    one = calibration((np.array(given["C"]["y"]), np.array(given["C"]["p"])[:, np.newaxis]))
+    for bins in (10, 15):
+        assert three.ece(bins) == pytest.approx(expected(f"m.ece.M.{bins}"), rel=1e-9)
+        assert one.ece(bins) == pytest.approx(expected(f"m.ece_pred.C.{bins}"), rel=1e-9)
+        assert one.ece(bins, "foreground") == pytest.approx(expected(f"m.ece_fg.C.{bins}"), rel=1e-9)
+
+
+@pytest.mark.parametrize("classes", [1, 2, 4])
+@pytest.mark.parametrize("kind", ["confidence", "foreground"])
+@pytest.mark.parametrize("bins", [10, 15])
+def test_bins_against_a_slow_twin(classes, kind, bins):
+    labels, p = random_case(3, (9, 11, 5), max(classes, 2))
+    p = p[..., 1:] if classes == 1 else p
+    found = calibration((labels, p)).reliability(bins, kind)
+    slow = slow_bins(labels, p, kind, bins)
+    np.testing.assert_array_equal(found.counts, [count for count, _, _ in slow])
+    for (count, total, true), confidence, accuracy in zip(slow, found.confidence, found.accuracy):
+        assert np.isnan(confidence) == (count == 0)
+        if count:
+            assert (confidence, accuracy) == pytest.approx((total / count, true / count), rel=1e-9)
+
+
+def test_reliability_agrees_with_scikit_learn():
+    labels, p = random_case(4, (40, 50), 2)
+    found = calibration((labels, p)).reliability(10, "foreground")
+    true, predicted = calibration_curve(labels.ravel(), p[..., 1].ravel(), n_bins=10)
+    np.testing.assert_allclose(found.accuracy[found.counts > 0], true, rtol=1e-9)
+    np.testing.assert_allclose(found.confidence[found.counts > 0], predicted, rtol=1e-9)
+
+
+def test_each_class_by_itself():
+    labels, p = random_case(5, (30, 31), 3)
+    found = calibration((labels, p))
+    errors = found.ece(kind="class")
+    assert errors.shape == (3,)
+    for value in range(3):
+        alone = calibration(((labels == value).astype(int), p[..., value : value + 1]))
+        assert errors[value] == pytest.approx(alone.ece(kind="foreground"), rel=1e-9)
+
+
+def test_bins_are_closed_on_the_right_and_float32_edges_count_as_edges():
+    for kind in ("float32", "float64"):
+        p = np.array([0.0, 0.1, 0.2, 0.3, 0.7, 1.0], dtype=kind)[:, np.newaxis]
+        counts = calibration((np.zeros(6, int), p)).reliability(10, "foreground").counts
+        np.testing.assert_array_equal(counts, [2, 1, 1, 0, 0, 0, 1, 0, 0, 1])
+
+
+def test_more_voxels_in_one_bin_than_float32_can_count():
+    wanted = 2**24 + 1001
+    case = Calibration()
+    part = np.zeros(2**20, "uint8")
+    p = np.full((2**20, 1), 0.25, "float32")
+    for start in range(0, wanted, len(part)):
+        case.add(part[: wanted - start], p[: wanted - start])
+    assert case.voxels == wanted
+    assert case.reliability(10).counts.tolist() == [0] * 7 + [wanted, 0, 0]
+    assert case.ece(10, "foreground") == pytest.approx(0.25, rel=1e-12)
+    assert case.brier() == pytest.approx(0.0625, rel=1e-12)
+
+
+def test_curves_of_parts_add_up_and_nothing_has_none():
+    first, second = random_case(6, (20, 20)), random_case(7, (11, 13))
+    whole, parts = calibration(first, second), calibration(first) + calibration(second)
+    for kind in ("confidence", "foreground", "class"):
+        for one, other in zip(whole.reliability(15, kind), parts.reliability(15, kind)):
+            np.testing.assert_allclose(one, other, rtol=1e-12)
+    nothing = Calibration()
+    assert math.isnan(nothing.ece())
+    assert nothing.reliability().counts.tolist() == [0] * 10
+    assert nothing.ece(kind="class").shape == (0,)
+    assert (nothing + whole).ece() == pytest.approx(whole.ece())
+
+
+def test_bins_and_kinds_that_are_not_kept_are_refused():
+    with pytest.raises(ValueError, match="bins=7"):
+        Calibration().ece(bins=7)
+    with pytest.raises(ValueError, match="kind='top'"):
+        Calibration().ece(kind="top")

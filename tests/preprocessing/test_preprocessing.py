@@ -251,3 +251,86 @@ def test_configurations_of_before_stay_as_they_were():
     changed = Preprocessing(zscore=True, resampling="spline")
     assert Preprocessing.from_json(changed.to_json()) == changed
     assert Preprocessing.from_json(Preprocessing().to_json()) == Preprocessing()
+
+
+@pytest.mark.parametrize("orientation", ["LPS", None])
+def test_spacing_keeps_places_in_space(orientation):
+    """A ramp along each axis is resampled to the same ramp, so voxel centres stay where they are."""
+    affine = np.diag([-0.5, -1.0, 4.0, 1.0])
+    ramps = np.stack(np.meshgrid(*(np.arange(n, dtype="float32") for n in (24, 20, 9)), indexing="ij"), axis=-1)
+    steps = Preprocessing(orientation=orientation, spacing=(2.0, 2.0, None))
+    found, geometry = steps.image(ramps, affine)
+    assert found.shape == (18, 10, 24, 3)
+    assert geometry.spacing == pytest.approx((2.0, 2.0, 0.5))
+    middle = found[4:-4, 2:-2]
+    rows = (np.arange(10) + 0.5) * 2 - 0.5
+    np.testing.assert_allclose(middle[..., 1], np.broadcast_to(rows[2:-2, None], middle.shape[:-1]), atol=1e-4)
+    depth = (np.arange(18) + 0.5) / 2 - 0.5
+    np.testing.assert_allclose(middle[..., 2], np.broadcast_to(depth[4:-4, None, None], middle.shape[:-1]), atol=1e-4)
+
+
+def test_spacing_follows_the_axes_of_the_file():
+    affine = np.zeros((4, 4))
+    affine[[0, 1, 2, 3], [2, 0, 1, 3]] = [-3.0, -0.5, 1.5, 1.0]  # The file's axes are y, z, x.
+    _, geometry = Preprocessing(orientation="LPS").image(np.zeros((6, 5, 4), "float32"), affine)
+    assert geometry.canvas_shape == (5, 6, 4)
+    assert geometry.spacing == pytest.approx((1.5, 0.5, 3.0))
+
+
+def test_masks_are_resampled_to_the_nearest_and_come_back():
+    labels = np.zeros((30, 26, 8), "uint8")
+    labels[6:20, 4:16, 2:6] = 1
+    labels[10:16, 8:12, 3:5] = 3
+    steps = Preprocessing(spacing=(1.0, 2.0, 2.0))
+    affine = np.diag([-1.0, -1.0, 2.0, 1.0])
+    mask = steps.mask(labels, affine)
+    assert mask.shape == (16, 13, 15, 1)
+    assert set(np.unique(mask)) == {0, 1, 3}
+    _, geometry = steps.image(labels, affine)
+    restored = geometry.restore(mask[..., 0], "nearest")
+    assert restored.shape == labels.shape
+    assert np.mean(restored == labels) > 0.97
+
+
+@pytest.mark.parametrize("crop", [(10, 30), (8, 6), (24, 20)])
+def test_a_crop_is_around_the_centre_and_padded_where_the_slice_is_smaller(crop):
+    scan = np.random.default_rng(0).random((17, 22, 3)).astype("float32") + 1
+    steps = Preprocessing(orientation=None, crop=crop)
+    found, geometry = steps.image(scan, np.eye(4))
+    assert found.shape == (3, *crop, 1)
+    assert geometry.canvas_shape == (3, *crop)
+    whole = scan.transpose(2, 1, 0)
+    rows, columns = whole.shape[1:]
+    for row in range(crop[0]):
+        for column in range(crop[1]):
+            at = (row - (crop[0] - rows) // 2, column - (crop[1] - columns) // 2)
+            inside = 0 <= at[0] < rows and 0 <= at[1] < columns
+            expected = whole[:, at[0], at[1]] if inside else np.zeros(3)
+            np.testing.assert_array_equal(found[:, row, column, 0], expected)
+    restored = geometry.restore(found[..., 0], outside=-1)
+    seen = restored != -1
+    np.testing.assert_array_equal(restored[seen], scan[seen])
+    assert seen.sum() == min(crop[0], rows) * min(crop[1], columns) * 3
+
+
+def test_spacing_that_cannot_be_is_refused_and_old_configurations_have_none():
+    with pytest.raises(ValueError, match="spacing"):
+        Preprocessing(spacing=(1.0, 0.0, 1.0))
+    with pytest.raises(ValueError, match="no `size`"):
+        Preprocessing(spacing=(1.0, 1.0, 1.0), size=(8, 8))
+    with pytest.raises(ValueError, match="3 numbers"):
+        Preprocessing(spacing=(1.0, 1.0))
+    assert not {"spacing", "crop"} & set(json.loads(Preprocessing().to_json()))
+    steps = Preprocessing(spacing=(None, 0.5, 0.5), crop=(224, 224))
+    assert Preprocessing.from_json(steps.to_json()) == steps
+
+
+def test_a_unit_affine_beside_true_zooms_is_mended_for_the_steps(write_scan):
+    path = write_scan(np.zeros((6, 8, 4), "int16") + np.arange(4, dtype="int16"), zooms=(1.0, 1.0, 1.0))
+    image = nibabel.load(path)
+    image.header["pixdim"][1:4] = (1.3, 1.3, 10.0)
+    image.header.set_sform(np.diag([-1.0, -1.0, 1.0, 1.0]), code=1)
+    nibabel.save(nibabel.Nifti1Image(np.asarray(image.dataobj), None, image.header), path)
+    scan = read_nifti(path)
+    assert scan.affine_zooms == pytest.approx((1, 1, 1))
+    np.testing.assert_allclose(np.diag(scan.scaled_affine), [-1.3, -1.3, 10, 1], rtol=1e-6)

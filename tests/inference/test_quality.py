@@ -1,0 +1,133 @@
+"""The quality card: the line of SciPy, an interval that covers, a flag, and its way through model file and command."""
+
+import json
+
+import numpy as np
+import pytest
+from scipy import special, stats
+
+from keras_uq import models
+from keras_uq.inference import ClassQuality, QualityCard, logit_dice, read_multilabel, read_quality, save_model
+from keras_uq.inference.command import main
+from keras_uq.metrics import segment_entropy
+from keras_uq.preprocessing import Preprocessing
+from tests.reference import VALUES
+
+
+def line_data(count, seed, slope=-8.0, noise=0.4):
+    rng = np.random.default_rng(seed)
+    entropy = rng.uniform(0.05, 0.5, count)
+    return entropy, special.expit(3 + slope * entropy + rng.normal(0, noise, count))
+
+
+def fitted(count=40, seed=0):
+    entropy, dice = line_data(count, seed)
+    return QualityCard.fit(entropy[:, np.newaxis], dice[:, np.newaxis])
+
+
+def test_correlation_worked_by_hand():
+    check = next(check for check in VALUES["checks"] if check["id"] == "m.logit_pearson")
+    dice, entropy = (np.array(check["params"][name])[:, np.newaxis] for name in ("dice", "entropy"))
+    assert QualityCard.fit(entropy, dice).classes[0].r == pytest.approx(check["expected"], rel=1e-9)
+
+
+def test_the_line_and_its_interval_are_those_of_least_squares():
+    entropy, dice = line_data(30, 1)
+    card = QualityCard.fit(entropy[:, np.newaxis], dice[:, np.newaxis]).classes[0]
+    design = np.stack([np.ones(30), entropy], axis=1)
+    solved, residual, *_ = np.linalg.lstsq(design, logit_dice(dice), rcond=None)
+    assert (card.intercept, card.slope) == pytest.approx(tuple(solved))
+    new = np.array([1, 0.2])
+    variance = float(residual[0]) / 28 * (1 + new @ np.linalg.inv(design.T @ design) @ new)
+    reach = stats.t.ppf(0.975, 28) * np.sqrt(variance)
+    expected = special.expit([new @ solved, new @ solved - reach, new @ solved + reach])
+    assert card.dice(0.2) == pytest.approx(tuple(expected))
+
+
+def test_the_interval_holds_what_it_promises():
+    card = fitted(60).classes[0]
+    entropy, dice = line_data(4000, 9)
+    inside = [low <= true <= high for true, (_, low, high) in zip(dice, map(card.dice, entropy))]
+    assert 0.92 < np.mean(inside) < 0.98
+
+
+def test_cases_without_a_segment_are_left_out_and_flagged():
+    entropy, dice = (values[:, np.newaxis] for values in line_data(20, 3))
+    more = QualityCard.fit(np.append(entropy, [[np.nan]], axis=0), np.append(dice, [[0.0]], axis=0))
+    assert more == QualityCard.fit(entropy, dice)
+    empty = np.zeros((4, 4, 4, 2))
+    empty[..., 0] = 1
+    assert more.read(empty) == [{"class": 1, "flag": True, "why": "nothing was segmented"}]
+
+
+def test_the_threshold_flags_what_is_rare_in_validation():
+    entropy, dice = line_data(200, 4)
+    card = QualityCard.fit(entropy[:, np.newaxis], dice[:, np.newaxis], share=0.1)
+    assert np.mean(entropy > card.classes[0].threshold) == pytest.approx(0.1, abs=0.01)
+
+
+def test_it_goes_through_json_and_refuses_what_does_not_make_a_line():
+    card = fitted()
+    assert QualityCard.from_json(card.to_json()) == card
+    with pytest.raises(ValueError, match="3 validation cases"):
+        fitted(3)
+    with pytest.raises(ValueError, match="one entropy"):
+        QualityCard.fit(np.ones((6, 1)), np.full((6, 1), 0.5))
+    with pytest.raises(ValueError, match="one shape"):
+        QualityCard.fit(np.ones((6, 1)), np.ones((6, 2)))
+    with pytest.raises(ValueError, match="1 foreground classes"):
+        card.read(np.full((3, 3, 3, 3), 1 / 3))
+
+
+def flagging(threshold, labels=(1,)):
+    return QualityCard(
+        tuple(ClassQuality(label, -4.0, 2.0, -0.9, 0.01, 20, 0.3, 0.3, 0.5, threshold) for label in labels)
+    )
+
+
+@pytest.fixture
+def scan(write_scan):
+    return write_scan(np.random.default_rng(0).random((20, 18, 5)).astype("float32"))
+
+
+def predict(*arguments):
+    return main(["predict", *map(str, arguments)])
+
+
+def test_the_command_writes_what_the_card_says(scan, tmp_path, capsys):
+    model = models.mehrtash2020((32, 32, 1), filters=2, classes=2, multilabel=True)
+    save_model(
+        model, tmp_path / "m.keras", Preprocessing(size=(32, 32)), multilabel=True, quality=flagging(0.0, (1, 2))
+    )
+    assert read_quality(tmp_path / "m.keras") == flagging(0.0, (1, 2))
+    assert read_multilabel(tmp_path / "m.keras")
+    arguments = ("--model", tmp_path / "m.keras", "--image", scan, "--out", tmp_path / "out", "--deterministic")
+    assert predict(*arguments) == 0
+    sidecar = json.loads((tmp_path / "out" / "scan_uncertainty.json").read_text())
+    assert [line["class"] for line in sidecar["quality"]] == [1, 2]
+    assert all(line["flag"] for line in sidecar["quality"])
+    said = capsys.readouterr().out
+    assert "1 to look at: scan.nii.gz" in said
+    # A scan that is there already is still named; another card predicts again.
+    assert predict(*arguments) == 0
+    assert "1 already there" in (said := capsys.readouterr().out)
+    assert "1 to look at" in said
+    (tmp_path / "card.json").write_text(flagging(1.0, (1, 2)).to_json())
+    assert predict(*arguments, "--quality", tmp_path / "card.json") == 0
+    assert "1 predicted" in capsys.readouterr().out
+    lines = json.loads((tmp_path / "out" / "scan_uncertainty.json").read_text())["quality"]
+    assert all(line["flag"] == ("segment_entropy" not in line) for line in lines)
+
+
+def test_without_a_card_nothing_is_said_of_quality(scan, tmp_path, capsys):
+    model = models.mehrtash2020((32, 32, 1), filters=2)
+    save_model(model, tmp_path / "m.keras", Preprocessing(size=(32, 32)))
+    assert predict("--model", tmp_path / "m.keras", "--image", scan, "--out", tmp_path / "out", "--deterministic") == 0
+    assert "quality" not in json.loads((tmp_path / "out" / "scan_uncertainty.json").read_text())
+    assert "look at" not in capsys.readouterr().out
+
+
+def test_the_card_reads_the_probabilities_of_the_scan():
+    p = np.random.default_rng(5).dirichlet([1, 1, 1], (3, 8, 8))
+    lines = flagging(0.3, (1, 2)).read(p)
+    assert [line["segment_entropy"] for line in lines] == pytest.approx(segment_entropy(p).tolist())

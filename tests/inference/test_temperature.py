@@ -1,0 +1,98 @@
+"""Temperature scaling against a grid, torch-free algebra on logits, and probabilities of known temperature."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import special
+
+from keras_uq.inference import TemperatureScaling, UncertaintyMaps, fit_temperature, scale_probabilities
+from keras_uq.metrics import Calibration
+
+
+def drawn(temperature, classes=3, count=20_000, seed=0):
+    """Labels of a softmax, and the probabilities of a network whose logits are `temperature` times too large."""
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(size=(count, classes)) * 1.5
+    true = special.softmax(logits, axis=-1)
+    labels = (true.cumsum(-1) > rng.random((count, 1))).argmax(-1)
+    return labels, special.softmax(logits * temperature, axis=-1)
+
+
+def nll(labels, p):
+    found = Calibration()
+    found.add(labels, p)
+    return found.nll()
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.7, 4.0])
+def test_dividing_logits_is_a_power_of_probabilities(temperature):
+    logits = np.random.default_rng(1).normal(size=(7, 5, 3))
+    found = scale_probabilities(special.softmax(logits, axis=-1), temperature)
+    np.testing.assert_allclose(found, special.softmax(logits / temperature, axis=-1), rtol=1e-6)
+    one = np.random.default_rng(2).normal(size=(7, 5, 1))
+    found = scale_probabilities(special.expit(one), temperature)
+    np.testing.assert_allclose(found, special.expit(one / temperature), rtol=1e-6)
+
+
+@pytest.mark.parametrize("temperature", [0.6, 1.0, 2.5])
+def test_the_temperature_of_a_network_is_found(temperature):
+    labels, p = drawn(temperature)
+    found = fit_temperature([(labels[:9000], p[:9000]), (labels[9000:], p[9000:])])
+    assert found == pytest.approx(temperature, rel=0.05)
+    grid = np.geomspace(0.1, 10, 400)
+    best = grid[np.argmin([nll(labels, scale_probabilities(p, at)) for at in grid])]
+    assert found == pytest.approx(best, rel=0.02)
+    assert nll(labels, scale_probabilities(p, found)) <= nll(labels, p) + 1e-9
+
+
+def test_one_channel_gives_what_two_give():
+    labels, p = drawn(2.0, classes=2, count=4000)
+    assert fit_temperature([(labels, p[:, 1:])]) == pytest.approx(fit_temperature([(labels, p)]), rel=1e-3)
+
+
+def test_bounds_hold_where_a_network_is_always_right():
+    labels = np.array([0, 1, 1, 0])
+    p = np.array([[0.7, 0.3], [0.2, 0.8], [0.4, 0.6], [0.9, 0.1]])
+    assert fit_temperature([(labels, p)], bounds=(0.25, 4)) == pytest.approx(0.25)
+    assert fit_temperature([(1 - labels, p)], bounds=(0.25, 4)) == pytest.approx(4)
+    for t in (0.1, 10.0):
+        assert np.isfinite(scale_probabilities(np.array([[0.0, 1.0], [1.0, 0.0]]), t)).all()
+
+
+class Fixed:
+    def predict(self, images, batch_size=8, case=0):
+        del batch_size, case
+        spread = np.full((*images.shape[:-1], 2), 0.1, "float32")
+        mean = np.stack([images[..., 0], 1 - images[..., 0]], axis=-1)
+        return UncertaintyMaps(mean, spread, spread**2, spread[..., 0], spread[..., 0], spread[..., 0], 5)
+
+    def describe(self):
+        return {"method": "fixed"}
+
+
+def test_a_predictor_at_a_temperature_keeps_its_mask():
+    images = np.random.default_rng(3).random((2, 6, 6, 1)).astype("float32")
+    plain = Fixed().predict(images)
+    scaled = TemperatureScaling(Fixed(), 3.0)
+    maps = scaled.predict(images)
+    np.testing.assert_array_equal(maps.mask, plain.mask)
+    np.testing.assert_allclose(maps.mean, scale_probabilities(plain.mean, 3.0))
+    np.testing.assert_array_equal(maps.std, plain.std)
+    np.testing.assert_allclose(maps.entropy, special.entr(maps.mean).sum(-1), rtol=1e-5)
+    assert scaled.describe() == {"method": "temperature", "temperature": 3.0, "of": {"method": "fixed"}}
+    same = TemperatureScaling(Fixed(), 1.0).predict(images)
+    np.testing.assert_allclose(same.mean, plain.mean, atol=1e-6)
+
+
+def test_wrong_use_is_refused():
+    with pytest.raises(ValueError, match="temperature=0"):
+        TemperatureScaling(Fixed(), 0)
+    with pytest.raises(ValueError, match="temperature=nan"):
+        TemperatureScaling(Fixed(), math.nan)
+    with pytest.raises(ValueError, match="no voxel"):
+        fit_temperature([])
+    with pytest.raises(ValueError, match="again"):
+        fit_temperature(iter([drawn(1.0, count=10)]))
+    with pytest.raises(ValueError, match="bounds"):
+        fit_temperature([drawn(1.0, count=10)], bounds=(2, 1))
