@@ -100,6 +100,8 @@ def build_comparison(folder):
     lines = []
     for row, against, values, others in pairs(folder):
         for measure, label in compared.items():
+            if (values[measure] - others[measure]).isna().all():
+                continue  # No case has the measure in both rows.
             difference = statistics.paired_bootstrap(values[measure], others[measure])
             lines.append({"row": row, "against": against, "measure": label, **difference._asdict()})
     return pd.DataFrame(lines, columns=["row", "against", "measure", "mean", "low", "high"])

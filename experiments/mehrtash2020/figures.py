@@ -36,15 +36,12 @@ def draw(folder, title):
             for row, maps in rows.items():
                 maps["reliability"] = metrics.Reliability(*maps["reliability"])
                 maps["scores"] = _scores(first[row], case)
-            voxels = int(next(iter(rows.values()))["reliability"].counts.sum())
+            least = min(plots.LEAST, int(next(iter(rows.values()))["reliability"].counts.sum()) // 1000)
             found[f"calibration_{which}"] = (
-                plots.calibration_panel(
-                    rows, HISTOGRAM, min(plots.LEAST, voxels // 1000), f"{title}\n{which} case: {case}"
-                ),
+                plots.calibration_panel(rows, HISTOGRAM, least, f"{title}\n{which} case: {case}"),
                 f"The {which} test case, {case} (Fig. 1, 3, S1 to S3): foreground probability over the slice with most "
                 "foreground; reliability of the whole volume; probabilities of what was segmented. ECE, NLL and Brier "
-                f"score of the whole volume. Bins of fewer than {min(plots.LEAST, voxels // 1000)} voxels are not drawn. "
-                f"Rule: {RULE}.",
+                f"score of the whole volume. Bins of fewer than {least} voxels are not drawn. Rule: {RULE}.",
             )
             found |= _members(which, case, rows, title)
     return found

@@ -197,8 +197,8 @@ def build_tests(folder):
             continue
         best = (max if column in HIGHER else min)(known, key=known.get)
         for row in known:
-            if row != best:
-                pair = (of_rows[row][column], of_rows[best][column])
+            pair = (of_rows[row][column], of_rows[best][column])
+            if row != best and (pair[0] - pair[1]).notna().any():
                 difference = statistics.paired_bootstrap(*pair)
                 p = {f"p, n = {n}": statistics.paired_bootstrap_test(*pair, resamples=n) for n in (100, 10_000)}
                 lines.append({"measure": label, "best": best, "row": row, **difference._asdict(), **p})

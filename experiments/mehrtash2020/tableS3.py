@@ -19,7 +19,10 @@ TABLE = dataclasses.replace(
             seeds=2,
         ),
         "small": dataclasses.replace(
-            TABLE_PROFILES["small"], seeds=2, changes={**TABLE_PROFILES["small"].changes, "batch": 4, "steps": 40}
+            TABLE_PROFILES["small"],
+            changes={**TABLE_PROFILES["small"].changes, "batch": 4, "steps": 30},
+            max_epochs=8,
+            seeds=1,
         ),
         "paper": dataclasses.replace(TABLE_PROFILES["paper"], seeds=10),
     },

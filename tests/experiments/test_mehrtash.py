@@ -1,0 +1,309 @@
+"""The tables of Mehrtash et al. on small scans: every number against a second way to it."""
+
+import dataclasses
+import json
+import math
+from itertools import combinations
+
+import keras
+import nibabel
+import numpy as np
+import pandas as pd
+import pytest
+
+from data_prep.prepared import Prepared
+from experiments import measures, runner, study
+from experiments.measures import PUBLISHED
+from experiments.mehrtash2020 import scoring, segments
+from experiments.mehrtash2020.protocol import APPLICATIONS, balanced_crossentropy
+from experiments.mehrtash2020.shifts import SHIFTS
+from experiments.mehrtash2020.study import STUDY, published
+from experiments.mehrtash2020.table2 import TABLES
+from experiments.mehrtash2020.tableS3 import TABLE as TABLE_3D
+from experiments.table import Profile
+from keras_uq import metrics, statistics
+from keras_uq.inference import exclusive, read_multilabel, read_quality, scale_probabilities
+
+CHANGES = {"crop": None, "spacing": None, "batch": 4, "filters": 2, "steps": 12, "samples": 2, "norm_momentum": 0.5}
+TINY = Profile(seeds=3, changes={**CHANGES, "learning_rate": 0.02, "margin": 2.0}, max_epochs=2)
+
+
+def write_task(folder, cases=60):
+    """Two structures on noise, in Decathlon layout."""
+    training = []
+    for number in range(cases):
+        rng = np.random.default_rng(number)
+        label = np.zeros((18, 20, 6), "uint8")
+        at = rng.integers(2, 6)
+        label[at : at + 6, 5:12, 1:5] = 1
+        label[at + 6 : at + 10, 7:13, 1:5] = 2
+        image = (rng.normal(50, 8, label.shape) + 60 * label).astype("int16")
+        for part, array in (("imagesTr", image), ("labelsTr", label)):
+            (folder / part).mkdir(parents=True, exist_ok=True)
+            file = folder / part / f"small_{number:03d}.nii.gz"
+            nibabel.save(nibabel.Nifti1Image(array, np.diag([-1.5, -1.0, 2.5, 1.0])), file)
+        training.append(
+            {"image": f"imagesTr/small_{number:03d}.nii.gz", "label": f"labelsTr/small_{number:03d}.nii.gz"}
+        )
+    described = {
+        "labels": {"0": "background", "1": "head", "2": "tail"},
+        "modality": {"0": "MRI"},
+        "training": training,
+    }
+    (folder / "dataset.json").write_text(json.dumps(described))
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A run of Table II, all rows, three seeds."""
+    place = tmp_path_factory.mktemp("mehrtash")
+    write_task(place / "data" / "small")
+    table = dataclasses.replace(TABLES[0], profiles={**TABLES[0].profiles, "small": TINY})
+    options = ["--profile", "small", "--data", str(place / "data"), "--dataset", "small"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KERAS_UQ_CACHE", str(place / "cache"))
+        assert runner.main(table, [*options, "--results", str(place / "runs")]) == 0
+        # Nothing is done twice.
+        before = {path: path.stat().st_mtime_ns for path in place.glob("runs/*/*/*/provenance.json")}
+        assert runner.main(table, [*options, "--results", str(place / "runs"), "--no-report"]) == 0
+        assert {path: path.stat().st_mtime_ns for path in place.glob("runs/*/*/*/provenance.json")} == before
+    return place
+
+
+@pytest.fixture(scope="module")
+def folder(place):
+    return place / "runs" / "mehrtash2020_table2" / "small-small"
+
+
+@pytest.fixture(scope="module")
+def data(place):
+    (prepared,) = (path.parent for path in (place / "cache" / "prepared").glob("*/dataset.json"))
+    return Prepared(prepared)
+
+
+def by_hand(data, folder, cell):
+    """`{case: probabilities}` of test cases from the saved model."""
+    model = keras.saving.load_model(folder / cell / "model.keras", compile=False)
+    found = {}
+    for case in data.split["test"]:
+        p = model.predict(np.asarray(data.image(case)), verbose=0)
+        found[case] = exclusive(p) if cell.startswith("dice") else p
+    return found
+
+
+def test_every_row_and_seed_is_there(folder):
+    seeds = measures.cells(folder).groupby("row")["seed"].apply(sorted).to_dict()
+    assert seeds == {
+        "CE": [0, 1, 2],
+        "CE, MC dropout": [0, 1, 2],
+        "CE, ensemble": [0],
+        "CE, temperature": [0, 1, 2],
+        "Dice": [0, 1, 2],
+        "Dice, MC dropout": [0, 1, 2],
+        "Dice, ensemble": [0],
+        "Dice, temperature": [0, 1, 2],
+        "CE without weights": [0, 1, 2],
+    }
+    config = json.loads((folder / "dice--ensemble-seed0" / "config.json").read_text())
+    members = [json.loads((folder / f"dice-seed{seed}" / "provenance.json").read_text()) for seed in range(3)]
+    assert config["inputs"] == [member["config_sha256"] for member in members]
+    assert config["training"] is None
+
+
+@pytest.mark.parametrize("cell", ["ce-seed1", "dice-seed0"])
+def test_scores_are_those_of_the_network(folder, data, cell):
+    cases = pd.read_csv(folder / cell / "cases.csv").set_index("case")
+    for case, p in by_hand(data, folder, cell).items():
+        mask = np.asarray(data.mask(case))[..., 0]
+        one_hot = np.eye(3)[mask]
+        loss, squares = -np.log((p * one_hot).sum(-1)), ((p - one_hot) ** 2).sum(-1)
+        # 2 mm: 2 voxels of 1 mm (rows), 2 of 1.5 mm (columns), 2 slices.
+        low, high = np.argwhere(mask > 0).min(axis=0) - 2, np.argwhere(mask > 0).max(axis=0) + 3
+        box = tuple(slice(max(a, 0), b) for a, b in zip(low, high))
+        line = cases.loc[case]
+        assert data.spacing(case) == pytest.approx((2.5, 1.0, 1.5))
+        assert (line["nll"], line["nll_whole"]) == pytest.approx((loss[box].mean(), loss.mean()), rel=1e-4)
+        assert (line["brier"], line["brier_whole"]) == pytest.approx((squares[box].mean(), squares.mean()), rel=1e-4)
+        assert line["brier_normalised"] == pytest.approx(squares[box].mean() / 3, rel=1e-4)
+        predicted = p.argmax(-1)
+        dice = [
+            2 * ((predicted == k) & (mask == k)).sum() / ((predicted == k).sum() + (mask == k).sum()) for k in (1, 2)
+        ]
+        assert line["dice_segment1"] == pytest.approx(dice[0], abs=1e-6)
+        assert line["dice"] == pytest.approx(np.mean(dice), abs=1e-6)
+
+
+def test_an_ensemble_is_the_mean_of_its_members_and_a_temperature_a_power(folder, data):
+    members = [by_hand(data, folder, f"dice-seed{seed}") for seed in range(3)]
+    together = pd.read_csv(folder / "dice--ensemble-seed0" / "cases.csv").set_index("case")
+    tempered = pd.read_csv(folder / "dice--temperature-seed2" / "cases.csv").set_index("case")
+    for case in data.split["test"]:
+        mask = np.asarray(data.mask(case))[..., 0]
+        for line, p in (
+            (together.loc[case], np.mean([member[case] for member in members], axis=0)),
+            (tempered.loc[case], scale_probabilities(members[2][case], tempered.loc[case, "temperature"])),
+        ):
+            found = metrics.Calibration()
+            found.add(mask, p.astype("float32"))
+            assert line["nll_whole"] == pytest.approx(found.nll(), rel=1e-3)
+            assert line["ece_whole"] == pytest.approx(found.ece(), abs=2e-3)
+    validation = tempered[tempered["set"] == "validation"]
+    plain = pd.read_csv(folder / "dice-seed2" / "cases.csv").set_index("case").loc[validation.index]
+    assert validation["nll_whole"].mean() <= plain["nll_whole"].mean() + 1e-6
+    assert tempered["dice"].tolist() == pd.read_csv(folder / "dice-seed2" / "cases.csv")["dice"].tolist()
+
+
+def test_subsets_are_all_ensembles_of_a_size(folder, data):
+    drawn = pd.read_csv(folder / "ce--ensemble-seed0" / "subsets.csv", dtype={"draw": str})
+    assert drawn.groupby("members").size().to_dict() == {1: 3, 2: 3, 3: 1}
+    whole = drawn[drawn["members"] == 3].iloc[0]
+    cases = measures.cases_of(folder / "ce--ensemble-seed0")
+    assert (whole["nll"], whole["nll_whole"], whole["dice"]) == pytest.approx(
+        (cases["nll"].mean(), cases["nll_whole"].mean(), cases["dice"].mean()), rel=1e-4
+    )
+    one = measures.cases_of(folder / "ce-seed1")
+    assert drawn.set_index("draw").loc["1", "nll"] == pytest.approx(one["nll"].mean(), rel=1e-4)
+
+
+def test_draws_do_not_repeat_within_or_between():
+    found = scoring.drawn(12, sizes=(1, 2, 6, 25), draws=50)
+    sizes = [size for size, _ in found]
+    assert {size: sizes.count(size) for size in set(sizes)} == {1: 12, 2: 50, 6: 50}
+    assert all(len(set(chosen)) == size for size, chosen in found)
+    assert len(set(found)) == len(found)
+    assert [chosen for _, chosen in scoring.drawn(5, sizes=(2,))] == list(combinations(range(5), 2))
+    assert scoring.drawn(12) == scoring.drawn(12)
+
+
+def test_intervals_are_the_range_of_cases_and_the_bootstrap_of_their_mean(folder):
+    _, table = measures.build_table(folder)
+    line = table.set_index("row").loc["Dice"]
+    frames = [measures.cases_of(folder / f"dice-seed{seed}") for seed in range(3)]
+    values = pd.concat(frames)["nll"]
+    assert (line["nll"], line["nll_low"], line["nll_high"]) == pytest.approx(
+        (values.mean(), *np.percentile(values, (2.5, 97.5)))
+    )
+    of_cases = pd.concat(frames).groupby("case")["nll"].mean()
+    interval = statistics.paired_bootstrap(of_cases, np.zeros(len(of_cases)))
+    assert (line["nll_mean_low"], line["nll_mean_high"]) == pytest.approx(interval[1:])
+    assert line["segments"] == 3 * 2 * len(of_cases)
+    assert line["nll_published"] == "0.74 [0.31, 1.60]"
+    assert table.set_index("row").loc["Dice, temperature", "nll_published"] == ""
+
+
+def test_bold_is_the_best_row_and_its_p(folder):
+    tests = pd.read_csv(folder / "tests.csv")
+    _, table = measures.build_table(folder)
+    means = table.set_index("row")
+    assert set(tests.loc[tests["measure"] == "Dice", "best"]) == {means["dice_mean"].idxmax()}
+    assert set(tests.loc[tests["measure"] == "NLL", "best"]) == {means["nll_mean"].idxmin()}
+    assert tests["p, n = 10000"].between(0, 1).all()
+    assert (tests["p, n = 100"] * 50 % 1 < 1e-9).all()
+
+
+def test_the_model_file_says_what_its_channels_are_and_carries_its_card(folder):
+    assert read_multilabel(folder / "dice-seed0" / "model.keras")
+    assert not read_multilabel(folder / "ce-seed0" / "model.keras")
+    card = segments.card_of_cases(pd.read_csv(folder / "dice-seed0" / "cases.csv"))
+    assert card is not None
+    carried = read_quality(folder / "dice-seed0" / "model.keras")
+    for one, other in zip(carried.classes, card.classes):
+        assert dataclasses.astuple(one) == pytest.approx(dataclasses.astuple(other), rel=1e-4)
+
+
+def test_sections_and_spoilt_scans(folder):
+    _, table = measures.build_table(folder)
+    sections = {title: frame for title, _, frame in STUDY.sections(folder, table)}
+    detection = sections["Out of distribution"]
+    assert set(detection["shift"]) == set(SHIFTS)
+    assert detection["AUROC"].between(0, 1).all()
+    spoilt = pd.read_csv(folder / "ce-seed0" / "shifted.csv")
+    assert len(spoilt) == len(SHIFTS) * 12 * 2
+    lines = sections["Does segment entropy tell the Dice?"]
+    assert set(lines["segment"]) == {"1", "2"}
+    page = (folder / "report.html").read_text()
+    for words in ("Table S1", "Table S2", "How many members", "Quality card", "M-BRIERSUM", "segment_entropy.png"):
+        assert words in page
+    assert "Table S2: Hausdorff" in (folder / "table.md").read_text()
+
+
+def test_a_case_that_is_impossible_is_refused(folder):
+    run, frames = measures.run_of(folder), [measures.cases_of(folder / "ce-seed0")]
+    frames[0].loc[0, "nll"] = 0.001
+    frames[0].loc[0, "brier"] = 0.3
+    with pytest.raises(AssertionError, match="Brier"):
+        study.of(run["paper"]).measure(run, frames)
+
+
+def test_a_member_whose_probabilities_are_gone_is_named(folder, tmp_path):
+    from experiments.mehrtash2020.predictors import NotStored, Stored
+
+    with pytest.raises(NotStored, match=r"provenance\.json"):
+        Stored([tmp_path / "dice-seed0"]).predict(None, case=3)
+
+
+def test_shifts_do_what_they_say():
+    image = np.zeros((5, 12, 10, 1), "float32")
+    image[:, 2:10, 3:8] = np.random.default_rng(0).uniform(0.1, 1, (5, 8, 5, 1))
+    inverted = SHIFTS["contrast inverted"](image)
+    np.testing.assert_allclose(inverted[:, 2:10, 3:8], 1 - image[:, 2:10, 3:8])
+    assert not inverted[:, :2].any()
+    assert SHIFTS["blurred"](image).std() < image.std()
+    biased = SHIFTS["bias field"](np.where(image > 0, 1, 0).astype("float32"))
+    assert biased.max() == pytest.approx(1)
+    assert biased[0, 9, 4, 0] / biased[0, 2, 4, 0] == pytest.approx(math.exp(-2), rel=1e-5)
+    missing = SHIFTS["slices missing"](image)
+    assert not missing[1::2].any()
+    np.testing.assert_array_equal(missing[::2], image[::2])
+    assert all(change(np.zeros_like(image)).shape == image.shape for change in SHIFTS.values())
+
+
+def test_the_known_contradictions_are_flagged():
+    brain, heart, prostate = (
+        published(
+            {"table": "table2", "dataset": APPLICATIONS[name]["dataset"], "classes": APPLICATIONS[name]["classes"]}
+        )
+        for name in ("Brain", "Heart", "Prostate")
+    )
+    for frame in (brain, heart):
+        assert all("M-DUPCAL" in frame.loc[row, "flag"] for row in ("Dice", "Dice, ensemble"))
+        assert (
+            frame.loc["Dice", ["nll", "brier", "ece_percent"]] == brain.loc["Dice", ["nll", "brier", "ece_percent"]]
+        ).all()
+    assert "M-MCDOHEART" in heart.loc["Dice, MC dropout", "flag"]
+    # M-A6: with the 1/K of Eq. 4 all nine cross-entropy rows are impossible.
+    for frame in (brain, heart, prostate):
+        assert all("M-BRIERSUM" in frame.loc[row, "flag"] for row in ("CE", "CE, MC dropout", "CE, ensemble"))
+    third = published({"table": "tableS3", "dataset": "prostatex", "classes": 2})
+    assert all("M-BRIERSUM" in third.loc[row, "flag"] for row in third.index if row.startswith("CE"))
+    assert third.loc["Dice", "dice_segment1"] == "0.89"
+    assert "dice_segment2" not in prostate
+    assert prostate.loc["CE", "hd95_mm_segment1"].startswith(
+        pd.read_csv(PUBLISHED / "mehrtash2020_tableS2.csv", dtype=str)
+        .query("printed_model == 'Prostate (LCE)'")["hd95_mm_segment1"]
+        .iloc[0]
+    )
+
+
+def test_class_weights_are_inverse_frequencies(data):
+    counts = np.zeros(3)
+    for part in ("train", "validation"):
+        for case in data.split[part]:
+            counts += np.bincount(np.asarray(data.mask(case)).ravel(), minlength=3)
+    loss = balanced_crossentropy(data, 3)
+    np.testing.assert_allclose(loss.class_weights, counts.sum() / (3 * counts), rtol=1e-5)
+    assert np.average(loss.class_weights, weights=counts) == pytest.approx(1, rel=1e-5)
+
+
+@pytest.mark.slow
+def test_a_3d_pair_runs(place, data, tmp_path):
+    tiny = Profile(seeds=1, changes={**CHANGES, "batch": 2, "steps": 2, "margin": 2.0}, max_epochs=1)
+    table = dataclasses.replace(TABLE_3D, profiles={**TABLE_3D.profiles, "small": tiny})
+    options = ["--profile", "small", "--data", str(place / "data"), "--dataset", "small", "--results", str(tmp_path)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KERAS_UQ_CACHE", str(place / "cache"))
+        assert runner.main(table, [*options, "--row", "Dice, MC dropout", "--no-report"]) == 0
+    cases = pd.read_csv(next(tmp_path.glob("*/*/*/cases.csv")))
+    assert len(cases) == len(data.split["test"]) + len(data.split["validation"])
+    model = keras.saving.load_model(next(tmp_path.glob("*/*/*/model.keras")), compile=False)
+    assert model.input_shape == (None, None, None, None, 1)
