@@ -12,7 +12,7 @@ OPTIONS = --profile $(PROFILE) $(if $(DATA),--data "$(DATA)") $(if $(DATASET),--
 	$(if $(FOREGROUND),--foreground "$(FOREGROUND)") $(if $(SPLIT),--split $(SPLIT))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-jax lint benchmark tables parity-addons clean
+.PHONY: help setup test test-jax lint benchmark benchmark-peers tables parity-addons clean
 
 help:  ## this list
 	@echo "Usage: make <command> [PROFILE=demo|small|paper] [DATA=<archives>] [DATASET=<path below DATA>] [SEEDS=3]"
@@ -49,6 +49,15 @@ lint: $(READY)  ## style of the code
 benchmark: $(READY)  ## speed of sampling, preparation and losses, as ratios from one run
 	$(BIN)/python -m experiments.benchmarks
 
+benchmark-peers: $(VENV)-peers/.ready $(READY)  ## speed and memory beside MONAI, surface-distance, MedPy, torchmetrics
+	$(BIN)/python -m experiments.benchmark_peers $(VENV)-peers/bin/python
+
+$(VENV)-peers/.ready:
+	$(PYTHON) -m venv $(VENV)-peers
+	$(VENV)-peers/bin/pip install --quiet torch==2.13.0 "monai>=1.6,<1.7" surface-distance-based-measures==0.1 \
+		medpy==0.5.2 torchmetrics==1.9.0
+	touch $@
+
 tables: $(READY)  ## every table again from its records
 	$(BIN)/python -m experiments.report
 
@@ -61,4 +70,4 @@ $(VENV)-addons/.ready:
 	touch $@
 
 clean:  ## remove environments, caches and demo runs
-	rm -rf $(VENV) $(VENV)-addons .cache build dist results/runs/*/demo-*
+	rm -rf $(VENV) $(VENV)-addons $(VENV)-peers .cache build dist results/runs/*/demo-*

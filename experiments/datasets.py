@@ -99,6 +99,16 @@ def prepared(table, settings, profile, data=None, dataset=None, skip_bad=False, 
     return SliceSplit(found) if settings.split == "slices" else found, dataset, archive.modality
 
 
+def shifted(table, settings, profile, data=None, dataset=None, skip_bad=False, track=list):
+    """The prepared dataset that stands for scans of another kind, if the run is on the paper's own and it is there.
+
+    Arguments as in `prepared`. Returns `Prepared` or `None`.
+    """
+    if table.shifted is None or dataset != table.dataset or not any(_places(data, table.shifted)):
+        return None
+    return prepared(table, settings, profile, data, table.shifted, skip_bad, track)[0]
+
+
 @contextlib.contextmanager
 def _alone(output):
     """One process at a time: two tables may be started side by side."""
@@ -134,14 +144,20 @@ def _official(data, dataset):
             f"DATASET={dataset}. {_how_to_get(dataset, Path('<folder>') / dataset)} "
             "To run on synthetic images, use PROFILE=demo."
         )
+    for candidate in _places(data, dataset):
+        archives = archives_of(candidate)
+        return archives[0] if len(archives) == 1 else candidate
     folder = Path(data) / dataset
-    for candidate in (folder, folder.with_name(folder.name + ".tar"), folder.with_name(folder.name + ".zip")):
-        if candidate.exists():
-            archives = archives_of(candidate)
-            return archives[0] if len(archives) == 1 else candidate
     raise ValueError(
         f"There is no {folder}, and no {folder.name}.tar or .zip beside it. {_how_to_get(dataset, folder)}"
     )
+
+
+def _places(data, dataset):
+    """Where a dataset is, below the folder of archives."""
+    folder = Path(data) / dataset
+    candidates = (folder, folder.with_name(folder.name + ".tar"), folder.with_name(folder.name + ".zip"))
+    return [candidate for candidate in candidates if candidate.exists()]
 
 
 def _how_to_get(dataset, folder):

@@ -87,15 +87,9 @@ def run(table, options):
     table, settings = changes.apply(table, apply_profile(table.settings, profile))
     if options.loss:
         table = dataclasses.replace(table, rows=(*table.rows, *map(own_row, options.loss)))
-    data, dataset, modality = datasets.prepared(
-        table,
-        settings,
-        profile,
-        options.data,
-        options.dataset,
-        options.skip_bad,
-        track=lambda cases: track(cases, "preparing", console=CONSOLE),
-    )
+    finding = {"skip_bad": options.skip_bad, "track": lambda cases: track(cases, "preparing", console=CONSOLE)}
+    data, dataset, modality = datasets.prepared(table, settings, profile, options.data, options.dataset, **finding)
+    data.shifted = datasets.shifted(table, settings, profile, options.data, dataset, **finding)
     folder = run_folder(table, options.profile, dataset, options.results, changes.name)
     _check_names(table)
     folder.mkdir(parents=True, exist_ok=True)
@@ -233,6 +227,7 @@ def cell_config(table, row, seed, settings, data, inputs=()):
         "predictor": predictor or "MCDropout",
         "samples": settings.samples,
         **({} if settings.margin is None else {"margin": settings.margin}),
+        **({} if getattr(data, "shifted", None) is None else {"shifted": f"sha256:{data.shifted.fingerprint}"}),
         "data": f"sha256:{data.fingerprint}",
         "inputs": [json.loads((path / "provenance.json").read_text())["config_sha256"] for path in inputs],
     }

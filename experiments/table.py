@@ -123,6 +123,7 @@ class Table:
         departures: Where even the full protocol is not the paper's, and why.
         tests_note: What to know about the tests of all rows together.
         softmax: One foreground class and the background are two channels, not one.
+        shifted: Path below the data folder of a dataset that stands for scans of another kind, or `None`.
         profiles: `{name: Profile}`, how the table is cut down.
     """
 
@@ -142,6 +143,7 @@ class Table:
     departures: tuple = ()
     tests_note: str = ""
     softmax: bool = False
+    shifted: str | None = None
     profiles: dict = dataclasses.field(default_factory=lambda: PROFILES)
 
     def classes(self, data):

@@ -22,10 +22,10 @@ def wheel(tmp_path_factory):
 
 
 def readme_example():
-    """The first Python block of the README."""
+    """The Python blocks of the README, one after the other."""
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
-    assert blocks
-    return blocks[0]
+    assert len(blocks) == 3
+    return "\n".join(blocks)
 
 
 @pytest.mark.slow
@@ -54,3 +54,5 @@ def test_the_readme_example_runs_in_an_empty_environment(wheel, tmp_path):
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert "entropy" in done.stdout
+    assert "ECE" in done.stdout
+    assert (tmp_path / "m.keras").exists()

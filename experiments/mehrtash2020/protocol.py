@@ -102,7 +102,14 @@ def _of_loss(name, loss, loss_of, network):
 
 # Segments by label, Table II; the heart's labels are those of ACDC.
 APPLICATIONS = {
-    "Prostate": {"dataset": "prostatex", "spacing": (None, 0.5, 0.5), "batch": 16, "class_weights": None, "classes": 2},
+    "Prostate": {
+        "dataset": "prostatex",
+        "spacing": (None, 0.5, 0.5),
+        "batch": 16,
+        "class_weights": None,
+        "classes": 2,
+        "shifted": "promise12",
+    },
     "Heart": {"dataset": "acdc", "spacing": (None, 2.0, 2.0), "batch": 32, "class_weights": (1, 3, 1), "classes": 4},
     "Brain": {"dataset": "brats2017", "spacing": (2.0, 1.0, 1.0), "batch": 32, "class_weights": None, "classes": 4},
 }
@@ -137,5 +144,6 @@ def table(name, title, application, volumes=False, **changes):
         reference="CE",
         departures=DEPARTURES,
         softmax=True,
+        shifted=about.get("shifted"),
         profiles=TABLE_PROFILES,
     )

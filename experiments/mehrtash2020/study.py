@@ -205,6 +205,14 @@ def build_tests(folder):
     return pd.DataFrame(lines, columns=["measure", "best", "row", "mean", "low", "high", "p, n = 100", "p, n = 10000"])
 
 
+def departures(data, run):
+    """The scans of another kind that the paper has and this run has not."""
+    wanted = APPLICATIONS[application_of(run)].get("shifted")
+    if run["dataset"] != APPLICATIONS[application_of(run)]["dataset"] or wanted is None or data.shifted is not None:
+        return []
+    return [f"{wanted} is not there: spoilt scans alone stand for those of another kind"]
+
+
 def against(run, row):
     """What is made of a network is held against it, Dice against cross-entropy."""
     plain = row.partition(",")[0]
@@ -285,6 +293,7 @@ STUDY = Study(
     figures=figures.draw,
     sections=_sections,
     against=against,
+    departures=departures,
     parts=parts,
     quality=card_of,
 )

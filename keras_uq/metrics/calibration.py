@@ -9,10 +9,11 @@ import numpy as np
 CLIP = 1e-7
 # Bins that are counted; all numbers of bins that divide it can be asked for.
 FINE = 60
+CELLS = 2 * FINE + 1
 # In bins: the float32 next to an edge counts as the edge.
-EDGE = 4e-6
-# Voxels at a time.
-CHUNK = 2**18
+EDGE = 6e-6
+# Voxels at a time: what fits into a processor's cache.
+CHUNK = 2**16
 
 
 class Reliability(NamedTuple):
@@ -47,7 +48,7 @@ class Calibration:
         self._log_loss = 0.0
         self._foreground_log_loss = 0.0
         self._squares = 0.0
-        self._bins = {}
+        self._cells = {}
 
     def add(self, labels, probabilities):
         """Take in one case, or a part of one.
@@ -82,37 +83,42 @@ class Calibration:
         labels, probabilities = labels.reshape(-1), probabilities.reshape(-1, probabilities.shape[-1])
         for start in range(0, len(labels), CHUNK):
             part = slice(start, start + CHUNK)
-            self._add(labels[part], probabilities[part].astype("float64"))
+            self._add(labels[part], _wide(probabilities[part]))
 
     def _add(self, labels, probabilities):
-        # For one sigmoid, p >= 0.5 is foreground; in an arg-max the first of equal ones wins.
-        single = probabilities.shape[1] == 1
-        columns = list(np.ascontiguousarray(probabilities.T))
-        columns = [1 - columns[0], columns[0]] if single else columns
-        confidence, predicted = columns[0], np.zeros(labels.shape, dtype="uint8")
-        for value, p in enumerate(columns):
-            here = labels == value
-            hit = p[here]
-            loss = -float(np.sum(np.log(np.maximum(hit, CLIP))))
-            self._log_loss += loss
-            self._foreground_log_loss += loss if value else 0.0
-            # The sum of (y - p)^2.
-            self._squares += float(np.dot(p, p) - 2 * hit.sum() + len(hit))
-            self._count(value, p, here)
-            if value:
-                predicted[p >= confidence if single else p > confidence] = value
-                confidence = np.maximum(confidence, p)
-        if len(columns) > 2:
-            self._count("foreground", np.minimum(sum(columns[1:]), 1), labels > 0)
-        self._count("confidence", confidence, predicted == labels)
+        if probabilities.shape[1] == 1:
+            right = np.abs(probabilities[:, 0] - (labels == 0))
+            self._squares += 2 * float(np.sum((1 - right) ** 2, dtype="float64"))
+            self._count("single", probabilities[:, 0], labels)
+        else:
+            _check_sums(probabilities)
+            columns = list(np.ascontiguousarray(probabilities.T))
+            right, confidence, predicted = columns[0], columns[0], np.zeros(labels.shape, dtype="uint8")
+            for value, p in enumerate(columns):
+                here = labels == value
+                self._squares += float(np.sum((p - here) ** 2, dtype="float64"))
+                self._count(value, p, here)
+                if value:
+                    right = np.where(here, p, right)
+                    predicted[p > confidence] = value  # The first of equal ones wins, as in arg-max.
+                    confidence = np.maximum(confidence, p)
+            if len(columns) > 2:
+                self._count("foreground", np.minimum(sum(columns[1:]), 1), labels > 0)
+            self._count("confidence", confidence, predicted == labels)
+        loss = -np.log(np.maximum(right, CLIP))
+        self._log_loss += float(np.sum(loss, dtype="float64"))
+        self._foreground_log_loss += float(np.sum(loss[labels > 0], dtype="float64"))
 
     def _count(self, kind, p, came_true):
-        """Put probabilities into right-closed bins, 0 into the first."""
-        bins = np.maximum(np.ceil(p * FINE - EDGE).astype(np.intp) - 1, 0)
-        counts = np.bincount(2 * bins + came_true, minlength=2 * FINE).reshape(FINE, 2)
-        sums = np.bincount(bins, weights=p, minlength=FINE)
-        before = self._bins.get(kind)
-        self._bins[kind] = (counts, sums) if before is None else (before[0] + counts, before[1] + sums)
+        """Count probabilities by cell: the edges of the bins, 0 among them, and what lies between two of them."""
+        scaled = p * FINE
+        cells = (np.ceil(scaled - EDGE) + np.floor(scaled + EDGE)).astype(np.intp)
+        cells += cells
+        cells += came_true
+        counts = np.bincount(cells, minlength=2 * CELLS).reshape(CELLS, 2)
+        sums = np.bincount(cells, weights=p, minlength=2 * CELLS).reshape(CELLS, 2)
+        before = self._cells.get(kind)
+        self._cells[kind] = (counts, sums) if before is None else (before[0] + counts, before[1] + sums)
 
     def __add__(self, other):
         """The sums of both."""
@@ -124,9 +130,9 @@ class Calibration:
         total.classes = self.classes or other.classes
         for name in ("voxels", "_log_loss", "_foreground_log_loss", "_squares"):
             setattr(total, name, getattr(self, name) + getattr(other, name))
-        for kind in self._bins | other._bins:
-            parts = [each._bins[kind] for each in (self, other) if kind in each._bins]
-            total._bins[kind] = tuple(sum(of) for of in zip(*parts))
+        for kind in self._cells | other._cells:
+            parts = [each._cells[kind] for each in (self, other) if kind in each._cells]
+            total._cells[kind] = tuple(sum(of) for of in zip(*parts))
         return total
 
     def nll(self, mode="full"):
@@ -198,18 +204,57 @@ class Calibration:
         return self._curve(bins, 1 if kind == "foreground" and self.classes == 2 else kind)
 
     def _curve(self, bins, kind):
-        if kind not in self._bins:
+        parts = [self._cells[kind]] if kind in self._cells else []
+        if "single" in self._cells:
+            parts.append(_of_single(*self._cells["single"], kind))
+        if not parts:
             return Reliability(*(of[0] for of in _no(bins, 1)))
-        counts, sums = self._bins[kind]
-        true = counts[:, 1].reshape(bins, -1).sum(axis=1)
-        counts = counts.sum(axis=1).reshape(bins, -1).sum(axis=1)
-        at_least_one = np.maximum(counts, 1)
-        empty = np.where(counts > 0, 1.0, math.nan)
-        confidence = sums.reshape(bins, -1).sum(axis=1) / at_least_one
-        return Reliability(counts, confidence * empty, true / at_least_one * empty)
+        counts, sums = (sum(of) for of in zip(*parts))
+        # An edge closes the bin below it.
+        to_bin = np.maximum((np.arange(CELLS) - 1) // 2, 0) * bins // FINE
+        number, total, true = (
+            np.bincount(to_bin, weights=values, minlength=bins)
+            for values in (counts.sum(axis=1), sums.sum(axis=1), counts[:, 1])
+        )
+        at_least_one = np.maximum(number, 1)
+        empty = np.where(number > 0, 1.0, math.nan)
+        return Reliability(number.astype("int64"), total / at_least_one * empty, true / at_least_one * empty)
 
     def _mean(self, total):
         return total / self.voxels if self.voxels else math.nan
+
+
+def _of_single(counts, sums, kind):
+    """Cells of a kind from those of one sigmoid, `(cells, 2)`: probabilities of foreground, by label.
+
+    Class 0 has 1 - p, so its cells are those of p the other way round; the confidence is the larger of both.
+    """
+    mirrored = counts[::-1, ::-1], (counts - sums)[::-1, ::-1]
+    if kind == 1:
+        return counts, sums
+    if kind == 0:
+        return mirrored
+    # p >= 0.5 is foreground.
+    middle = FINE
+    found = tuple(of.copy() for of in (counts, sums))
+    for of, other in zip(found, mirrored):
+        of[middle + 1 :] += other[middle + 1 :]
+        of[:middle] = 0
+    return found
+
+
+def _wide(probabilities):
+    """At least float32."""
+    return probabilities.astype(np.result_type(probabilities.dtype, "float32"), copy=False)
+
+
+def _check_sums(probabilities):
+    largest = float(np.abs(probabilities.sum(axis=1) - 1).max())
+    if largest > 0.01:
+        raise ValueError(
+            f"Expected probabilities that sum to 1 over the classes. Received sums up to {largest:.3g} away from it. "
+            "Independent channels: make them exclusive first (keras_uq.inference.exclusive)."
+        )
 
 
 def _no(bins, classes=0):

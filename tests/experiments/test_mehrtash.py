@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from data_prep.prepared import Prepared
-from experiments import measures, runner, study
+from experiments import datasets, measures, runner, study
 from experiments.measures import PUBLISHED
 from experiments.mehrtash2020 import scoring, segments
 from experiments.mehrtash2020.protocol import APPLICATIONS, balanced_crossentropy
@@ -20,9 +20,10 @@ from experiments.mehrtash2020.shifts import SHIFTS
 from experiments.mehrtash2020.study import STUDY, published
 from experiments.mehrtash2020.table2 import TABLES
 from experiments.mehrtash2020.tableS3 import TABLE as TABLE_3D
-from experiments.table import Profile
+from experiments.table import Profile, apply_profile
 from keras_uq import metrics, statistics
 from keras_uq.inference import exclusive, read_multilabel, read_quality, scale_probabilities
+from tests.data_prep.test_mri_archives import make_promise12, make_prostatex  # noqa: F401
 
 CHANGES = {"crop": None, "spacing": None, "batch": 4, "filters": 2, "steps": 12, "samples": 2, "norm_momentum": 0.5}
 TINY = Profile(seeds=3, changes={**CHANGES, "learning_rate": 0.02, "margin": 2.0}, max_epochs=2)
@@ -293,6 +294,26 @@ def test_class_weights_are_inverse_frequencies(data):
     loss = balanced_crossentropy(data, 3)
     np.testing.assert_allclose(loss.class_weights, counts.sum() / (3 * counts), rtol=1e-5)
     assert np.average(loss.class_weights, weights=counts) == pytest.approx(1, rel=1e-5)
+
+
+def test_promise12_stands_for_other_scans_where_it_is_there(make_prostatex, make_promise12, tmp_path, monkeypatch):  # noqa: F811
+    monkeypatch.setenv("KERAS_UQ_CACHE", str(tmp_path / "cache"))
+    table, profile = TABLES[0], TABLES[0].profiles["paper"]
+    settings = apply_profile(table.settings, profile)
+    make_prostatex()
+    arguments = (table, settings, profile, tmp_path, "prostatex")
+    data, _, _ = datasets.prepared(*arguments)
+    assert data.spacing("ProstateX-0000")[1:] == pytest.approx((0.5, 0.5), rel=1e-2)
+    assert data.image("ProstateX-0000").shape[1:3] == (224, 224)
+    assert datasets.shifted(*arguments) is None
+    make_promise12()
+    data.shifted = datasets.shifted(*arguments)
+    listed = scoring.shifted_cases(data)
+    assert [number for number, *_ in listed] == list(range(3, 3 + 2 * len(SHIFTS) + 4))
+    assert [(shift, case) for _, shift, case, _ in listed][-4:] == [("PROMISE12", f"Case{n:02d}") for n in range(4)]
+    image, mask = listed[-1][3]()
+    assert image.shape == (*mask.shape, 1) == (7, 224, 224, 1)
+    assert mask.any()
 
 
 @pytest.mark.slow
