@@ -26,12 +26,14 @@ BINS = 10
 
 
 def hd95_ours(mask, predicted):
+    """keras_uq.metrics.hausdorff95."""
     from keras_uq.metrics import hausdorff95
 
     return lambda: hausdorff95(mask, predicted, SPACING)
 
 
 def hd95_monai(mask, predicted):
+    """monai.metrics.compute_hausdorff_distance."""
     import torch
     from monai.metrics import compute_hausdorff_distance
 
@@ -42,6 +44,7 @@ def hd95_monai(mask, predicted):
 
 
 def hd95_surface_distance(mask, predicted):
+    """surface_distance.compute_robust_hausdorff."""
     import surface_distance
 
     def call():
@@ -52,12 +55,14 @@ def hd95_surface_distance(mask, predicted):
 
 
 def hd95_medpy(mask, predicted):
+    """medpy.metric.binary.hd95, the percentile of both directions together."""
     from medpy.metric.binary import hd95
 
     return lambda: float(hd95(predicted, mask, voxelspacing=SPACING))
 
 
 def ece_ours(p, labels):
+    """keras_uq.metrics.Calibration, which sums likelihood and Brier score as well."""
     from keras_uq.metrics import Calibration
 
     def call():
@@ -70,6 +75,7 @@ def ece_ours(p, labels):
 
 
 def ece_torchmetrics(p, labels):
+    """torchmetrics.classification.BinaryCalibrationError."""
     import torch
     from torchmetrics.classification import BinaryCalibrationError
 

@@ -8,6 +8,7 @@ import pytest
 
 from keras_uq import plots
 from keras_uq._optional import require
+from keras_uq.metrics import Reliability
 
 
 def render(figure):
@@ -163,3 +164,59 @@ def test_measures_against_a_number_have_bars():
     (axes,) = render(figure)
     assert axes.get_xlabel() == "gamma"
     np.testing.assert_allclose(axes.lines[0].get_ydata(), [0.1, 0.2])
+
+
+def curve(counts):
+    """A reliability curve that is right in every bin but the last."""
+    confidence = (np.arange(len(counts)) + 0.5) / len(counts)
+    return Reliability(np.array(counts), confidence, np.append(confidence[:-1], 0.6))
+
+
+def test_reliability_leaves_out_bins_of_few_voxels():
+    figure = plots.reliability_diagram({"a": curve([5000, 999, 1000, 20]), "b": curve([1, 1, 1, 1])})
+    first, second, *_ = render(figure)
+    np.testing.assert_allclose(first.lines[1].get_xdata(), [0.125, 0.625])
+    assert len(second.lines[1].get_xdata()) == 0
+    assert first.lines[0].get_xdata().tolist() == [0, 1]
+    all_of_it = render(plots.reliability_diagram({"a": curve([5000, 999, 1000, 20])}, least=1))
+    np.testing.assert_allclose(all_of_it[0].lines[1].get_ydata(), [0.125, 0.375, 0.625, 0.6])
+
+
+def test_calibration_panel_shows_slice_reliability_and_segment():
+    maps = softmax_rows()["DSC"] | {
+        "image": np.zeros((8, 10)),
+        "reliability": curve([5000, 5000, 5000, 5000]),
+        "histogram": [1, 3],
+        "scores": "ECE 1 %",
+    }
+    axes = render(plots.calibration_panel({"a": maps, "b": maps}, [0, 0.5, 1], title="title"))
+    assert axes[0].images[1].get_clim() == (0, 1)
+    assert "ECE 1 %" in [text.get_text() for text in axes[1].texts]
+    np.testing.assert_allclose(axes[2].patches[0].get_data().values, [0.25, 0.75])
+
+
+def test_members_panel_has_a_picture_a_size():
+    maps = softmax_rows()["DSC"]
+    sizes = {2: maps["probability"], 10: maps["probability"] * 0.5}
+    axes = render(plots.members_panel({"a": maps | {"image": np.zeros((8, 10)), "sizes": sizes}}))
+    assert [each.get_title() for each in axes[:2]] == ["M = 2", "M = 10"]
+    np.testing.assert_allclose(axes[1].images[1].get_array(), sizes[10], rtol=1e-6)
+
+
+def test_members_curves_have_a_band_a_row():
+    rows = {"CE": ([1, 2, 5], [0.3, 0.2, 0.1], [0.2, 0.15, 0.1], [0.4, 0.25, 0.1])}
+    first, second = render(plots.members_curves({"NLL": rows, "Dice": rows}))
+    assert [first.get_ylabel(), second.get_ylabel()] == ["NLL", "Dice"]
+    np.testing.assert_allclose(first.lines[0].get_ydata(), [0.3, 0.2, 0.1])
+    band = first.collections[0].get_paths()[0].vertices
+    assert (band[:, 1].min(), band[:, 1].max()) == pytest.approx((0.1, 0.4))
+
+
+def test_segment_regression_draws_the_line_of_what_is_not_spoilt():
+    entropy = np.linspace(0.1, 0.5, 9)
+    points = (np.append(entropy, np.nan), np.append(3 - 5 * entropy, 1.0), [0.6], [-4.0])
+    (axes,) = render(plots.segment_regression({"a": {"points": {"organ": points}, "text": "r = -1"}}))
+    line = axes.lines[0]
+    np.testing.assert_allclose(line.get_ydata(), 3 - 5 * line.get_xdata(), atol=1e-6)
+    assert line.get_xdata().max() == pytest.approx(0.5)
+    assert "r = -1" in [text.get_text() for text in axes.texts]

@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from keras_uq.statistics import anova, friedman, mean_interval, paired_bootstrap, rank_sum, signed_rank
+from keras_uq.statistics import (
+    anova,
+    friedman,
+    mean_interval,
+    paired_bootstrap,
+    paired_bootstrap_test,
+    rank_sum,
+    signed_rank,
+)
 from tests.reference import VALUES
 
 
@@ -116,3 +124,18 @@ def test_signed_rank_knows_the_pairs():
     assert math.isnan(signed_rank([1.0, 2.0], [1.0, 2.0]).p)
     with pytest.raises(ValueError, match="one length"):
         signed_rank([1.0], [1.0, 2.0])
+
+
+def test_p_of_the_paired_bootstrap_is_twice_the_smaller_tail():
+    rng = np.random.default_rng(0)
+    first = rng.normal(size=40)
+    second = first - rng.normal(0.3, 1, 40)
+    p = paired_bootstrap_test(first, second, resamples=20_000)
+    # For this many pairs the t-test agrees.
+    assert p == pytest.approx(stats.ttest_rel(first, second).pvalue, rel=0.35)
+    assert paired_bootstrap_test(second, first, resamples=20_000) == pytest.approx(p)
+    assert paired_bootstrap_test(first, first - 5) == 0
+    assert paired_bootstrap_test(first, first) == 1
+    assert paired_bootstrap_test([1.0, math.nan, 2.0], [0.5, 3.0, 1.0], resamples=100) == 0
+    with pytest.raises(ValueError, match="no pair"):
+        paired_bootstrap_test([math.nan], [1.0])

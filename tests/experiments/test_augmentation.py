@@ -83,3 +83,26 @@ def test_batches_augment_by_seed_epoch_and_picture():
     assert images.shape == (1, 64, 64, 3)
     np.testing.assert_array_equal(masks.sum(-1), 1)
     assert set(AUGMENTATIONS) == {"yeung2021"}
+
+
+def test_targets_of_independent_channels_have_no_background():
+    labels = np.arange(4 * 3 * 3, dtype="uint8").reshape(4, 3, 3, 1) % 3
+
+    class Data:
+        split = {"train": ["a"]}
+        classes = 3
+
+        def image(self, case):
+            return np.zeros((4, 3, 3, 1), "float32")
+
+        def mask(self, case):
+            return labels
+
+    together = Batches(Data(), "train", batch=4)[0][1]
+    independent = Batches(Data(), "train", batch=4, multilabel=True)[0][1]
+    assert together.shape == (4, 3, 3, 3)
+    np.testing.assert_array_equal(independent, together[..., 1:])
+    # One foreground class of a softmax has two channels.
+    Data.classes = 1
+    pair = Batches(Data(), "train", batch=4, classes=2)[0][1]
+    np.testing.assert_array_equal(pair[..., 1:], labels == 1)

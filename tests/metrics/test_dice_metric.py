@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+from keras_uq.inference import exclusive
 from keras_uq.metrics import DiceMetric, soft_counts
 
 
@@ -57,3 +58,39 @@ def test_wrong_use_is_refused():
         DiceMetric().update_state(np.zeros((1, 4, 4)), np.zeros((1, 4, 4, 1)))
     with pytest.raises(ValueError, match="sample_weight"):
         DiceMetric().update_state(np.zeros((1, 4, 4, 1)), np.zeros((1, 4, 4, 1)), sample_weight=np.ones(1))
+
+
+def hard_dice(labels, predicted, classes):
+    scores = []
+    for value in classes:
+        overlap = 2 * ((labels == value) & (predicted == value)).sum()
+        scores.append(overlap / ((labels == value).sum() + (predicted == value).sum()))
+    return np.mean(scores)
+
+
+@pytest.mark.parametrize("classes", [1, 3])
+def test_hard_dice_is_that_of_predicted_classes(classes):
+    metric, pairs = DiceMetric(hard=True), list(batches(classes))
+    for y_true, y_pred in pairs:
+        metric.update_state(y_true, y_pred)
+    y_true, y_pred = (np.concatenate(parts) for parts in zip(*pairs))
+    if classes == 1:
+        expected = hard_dice(y_true[..., 0], (y_pred[..., 0] >= 0.5).astype(int), [1])
+    else:
+        expected = hard_dice(y_true.argmax(-1), y_pred.argmax(-1), [1, 2])
+    np.testing.assert_allclose(float(metric.result()), expected, rtol=1e-6)
+
+
+def test_independent_channels_are_all_foreground():
+    rng = np.random.default_rng(3)
+    labels = rng.integers(0, 3, (4, 6, 7))
+    y_true = (labels[..., None] == [1, 2]).astype("float32")
+    y_pred = rng.random((4, 6, 7, 2)).astype("float32")
+    hard, soft = DiceMetric(hard=True, multilabel=True), DiceMetric(multilabel=True)
+    for metric in (hard, soft):
+        metric.update_state(y_true, y_pred)
+    np.testing.assert_allclose(float(hard.result()), hard_dice(labels, exclusive(y_pred).argmax(-1), [1, 2]), rtol=1e-6)
+    scores = [2 * (y_true * y_pred)[..., k].sum() / (y_true + y_pred)[..., k].sum() for k in range(2)]
+    np.testing.assert_allclose(float(soft.result()), np.mean(scores), rtol=1e-5)
+    again = DiceMetric.from_config(hard.get_config())
+    assert (again.hard, again.multilabel) == (True, True)

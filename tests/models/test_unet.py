@@ -8,25 +8,24 @@ from keras_uq import models
 from tests.reference import VALUES
 
 COUNTS = VALUES["model_parameters"]["counts"]
-MEHRTASH = {"filters": (8, 16, 32, 64, 128), "upsampling": "nearest"}
 ZHANG = {"filters": (32, 64, 128, 256), "classes": 2, "upsampling_size": 2}
 NETWORKS = {
     "kethavath2025 U-Net (1 in, 1 out, 16..256, BN, ConvT 3x3)": lambda: models.kethavath2025(),
     "yeung2021 U-Net (3 in, 2 out, 32..512, instance norm, ConvT 2x2)": lambda: models.yeung2021(),
-    "mehrtash2020 U-Net prostate Dice (1 in, 1 sigmoid out, 8..128, BN, UpSampling)": lambda: models.unet(
-        (224, 224, 1), **MEHRTASH
+    "mehrtash2020 U-Net prostate Dice (1 in, 1 sigmoid out, 8..128, BN, UpSampling)": lambda: models.mehrtash2020(
+        (224, 224, 1), classes=1
     ),
-    "mehrtash2020 U-Net prostate CE (1 in, 2 out)": lambda: models.unet((224, 224, 1), classes=2, **MEHRTASH),
-    "mehrtash2020 U-Net heart (1 in, 4 out)": lambda: models.unet((224, 224, 1), classes=4, **MEHRTASH),
-    "mehrtash2020 U-Net brain (3 in, 4 out)": lambda: models.unet((224, 224, 3), classes=4, **MEHRTASH),
-    "mehrtash2020 U-Net heart Dice (1 in, 3 sigmoid out)": lambda: models.unet(
-        (224, 224, 1), classes=3, multilabel=True, **MEHRTASH
+    "mehrtash2020 U-Net prostate CE (1 in, 2 out)": lambda: models.mehrtash2020((224, 224, 1), classes=2),
+    "mehrtash2020 U-Net heart (1 in, 4 out)": lambda: models.mehrtash2020((224, 224, 1), classes=4),
+    "mehrtash2020 U-Net brain (3 in, 4 out)": lambda: models.mehrtash2020((224, 224, 3), classes=4),
+    "mehrtash2020 U-Net heart Dice (1 in, 3 sigmoid out)": lambda: models.mehrtash2020(
+        (224, 224, 1), classes=3, multilabel=True
     ),
-    "mehrtash2020 U-Net brain Dice (3 in, 3 sigmoid out)": lambda: models.unet(
-        (224, 224, 3), classes=3, multilabel=True, **MEHRTASH
+    "mehrtash2020 U-Net brain Dice (3 in, 3 sigmoid out)": lambda: models.mehrtash2020(
+        (224, 224, 3), classes=3, multilabel=True
     ),
-    "mehrtash2020 3D FCN (1 in, 2 out, 8..128, BN, UpSampling)": lambda: models.unet(
-        (112, 112, 112, 1), classes=2, **MEHRTASH
+    "mehrtash2020 3D FCN (1 in, 2 out, 8..128, BN, UpSampling)": lambda: models.mehrtash2020(
+        (112, 112, 112, 1), classes=2
     ),
     "zhang2025 UNet-3D (1 in, 2 out, 32..256, no norm, ConvT 2x2x2)": lambda: models.unet(
         (32, 32, 32, 1), norm=None, **ZHANG
@@ -121,3 +120,29 @@ def test_yeung2021_normalises_each_image_by_itself_after_the_activation():
     assert together.shape == (2, 32, 48, 2)
     np.testing.assert_allclose(together.sum(-1), 1, rtol=1e-5)
     np.testing.assert_allclose(together[:1], model.predict_on_batch(images[:1]), atol=1e-5)
+
+
+def test_mc_dropout_of_mehrtash_is_in_the_three_inner_stages():
+    model = models.mehrtash2020((32, 32, 1), mc_dropout=True)
+    names = [layer.name for layer in model.layers]
+    dropouts = [(names[at - 1], layer.rate) for at, layer in enumerate(model.layers) if "dropout" in layer.name]
+    # Each follows its pooling or the last activation of its stage.
+    assert {name for name, _ in dropouts} == {
+        "encoder3_pool",
+        "encoder4_pool",
+        "bottleneck_activation2",
+        "decoder4_activation2",
+        "decoder3_activation2",
+        "decoder2_activation2",
+    }
+    assert {rate for _, rate in dropouts} == {0.5}
+    # The skips are untouched.
+    skips = [model.get_layer(f"decoder{level}_concatenate").input[1].name for level in (1, 2, 3, 4)]
+    plain = models.mehrtash2020((32, 32, 1))
+    assert len(skips) == 4
+    for level in (3, 4):
+        skip = model.get_layer(f"decoder{level}_concatenate").input[1]
+        assert skip is model.get_layer(f"encoder{level}_activation2").output
+    assert model.count_params() - plain.count_params() == sum(
+        int(np.prod(weight.shape)) for weight in model.weights if "seed_generator" in weight.path
+    )
