@@ -65,7 +65,17 @@ def test_no_file_is_too_long_to_read():
 
 
 def test_top_level_is_that_of_the_design_card():
-    ignored = {".git", ".gitignore", ".ci", ".venv", ".venv-addons", ".venv-peers", ".cache", ".pytest_cache", ".ruff_cache"}
+    ignored = {
+        ".git",
+        ".gitignore",
+        ".ci",
+        ".venv",
+        ".venv-addons",
+        ".venv-peers",
+        ".cache",
+        ".pytest_cache",
+        ".ruff_cache",
+    }
     built = {"build", "dist", "keras_uq.egg-info", "__pycache__"}
     assert {path.name for path in ROOT.iterdir()} - ignored - built == {
         *(

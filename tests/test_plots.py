@@ -203,9 +203,9 @@ def test_members_panel_has_a_picture_a_size():
     np.testing.assert_allclose(axes[1].images[1].get_array(), sizes[10], rtol=1e-6)
 
 
-def test_members_curves_have_a_band_a_row():
+def test_nll_vs_members_have_a_band_a_row():
     rows = {"CE": ([1, 2, 5], [0.3, 0.2, 0.1], [0.2, 0.15, 0.1], [0.4, 0.25, 0.1])}
-    first, second = render(plots.members_curves({"NLL": rows, "Dice": rows}))
+    first, second = render(plots.nll_vs_members({"NLL": rows, "Dice": rows}))
     assert [first.get_ylabel(), second.get_ylabel()] == ["NLL", "Dice"]
     np.testing.assert_allclose(first.lines[0].get_ydata(), [0.3, 0.2, 0.1])
     band = first.collections[0].get_paths()[0].vertices

@@ -18,7 +18,7 @@ def draw(folder, title):
     first = {row: first[row] for row in measures.run_of(folder)["rows"] if row in first}
     if any(sizes := _by_size(first)):
         found["members"] = (
-            plots.members_curves(sizes, title),
+            plots.nll_vs_members(sizes, title),
             "Ensembles of M members drawn from all that were trained (Fig. 2 and S4): mean over draws, and the range "
             "from the 2.5th to the 97.5th percentile.",
         )

@@ -136,9 +136,10 @@ def _flagged(card, entropies):
 
 def _correlation(pairs):
     known = pairs.dropna()
-    if len(known) < 3 or known["entropy"].nunique() < 2:
+    dice = logit_dice(known["dice"])
+    if len(known) < 3 or known["entropy"].nunique() < 2 or dice.nunique() < 2:
         return math.nan, math.nan, len(known)
-    return *stats.pearsonr(logit_dice(known["dice"]), known["entropy"]), len(known)
+    return *stats.pearsonr(dice, known["entropy"]), len(known)
 
 
 def _pairs(cases, value):

@@ -3,8 +3,8 @@
 from keras_uq.plots.calibration import (
     LEAST,
     calibration_panel,
-    members_curves,
     members_panel,
+    nll_vs_members,
     reliability_diagram,
     segment_regression,
 )
@@ -28,8 +28,8 @@ __all__ = [
     "confidence",
     "learning_curves",
     "measures_against",
-    "members_curves",
     "members_panel",
+    "nll_vs_members",
     "picture_grid",
     "preparation_panel",
     "probability_histograms",

@@ -127,7 +127,7 @@ def _overlay(axes, image, mask, probability):
     return shown
 
 
-def members_curves(measures, title=None):
+def nll_vs_members(measures, title=None):
     """Measures against the size of an ensemble, one panel a measure, one line a row; bands are ranges.
 
     Args:

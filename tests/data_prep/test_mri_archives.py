@@ -1,11 +1,13 @@
 """ACDC, BraTS 2017, PROSTATEx and PROMISE12 as they come, traps included; DICOM and MHD written by SimpleITK."""
 
+import locale
+
 import nibabel
 import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813
 
-from data_prep import acdc, brats, prostate
+from data_prep import acdc, brats, itk, prostate
 from data_prep.archive import BadDataset
 from data_prep.prepare import open_source, prepare
 from keras_uq.preprocessing import BadScan, Preprocessing
@@ -186,6 +188,7 @@ def ball(image, fine=1 / 3):
 def write_series(image, folder, description, series, patient, reverse=False):
     """One DICOM file a slice; file names in an order that is not that of space."""
     folder.mkdir(parents=True)
+    before = locale.setlocale(locale.LC_ALL)
     writer = sitk.ImageFileWriter()
     writer.KeepOriginalImageUIDOn()
     direction = image.GetDirection()
@@ -207,6 +210,7 @@ def write_series(image, folder, description, series, patient, reverse=False):
             part.SetMetaData(tag, value)
         writer.SetFileName(str(folder / f"{(depth - number if reverse else number):06d}.dcm"))
         writer.Execute(part)
+    locale.setlocale(locale.LC_ALL, before)  # GDCM leaves the locale C behind, in which files are read as ASCII.
 
 
 @pytest.fixture
@@ -311,3 +315,12 @@ def test_an_mhd_without_its_raw_is_reported(make_promise12, tmp_path):
         prepare(folder, tmp_path / "out", STEPS)
     data = prepare(folder, tmp_path / "out", STEPS, skip_bad=True)
     assert "Case02" not in {name for names in data.split.values() for name in names}
+
+
+def test_places_of_itk_are_those_of_nifti():
+    image = grid()
+    scan = itk.to_scan(image)
+    for index in ((0, 0, 0), (5, 3, 2), (23, 0, 7)):
+        x, y, z = image.TransformIndexToPhysicalPoint(index)
+        np.testing.assert_allclose((scan.affine @ [*index, 1])[:3], (-x, -y, z), atol=1e-4)
+    assert scan.zooms == pytest.approx((1.0, 1.0, 3.0))
