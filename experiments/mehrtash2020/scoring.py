@@ -36,8 +36,9 @@ def score(predictor, data, settings, track=list, folder=None):
         region, kind and bin, pooled over test cases) and `subsets.csv` (one a drawn ensemble, of an ensemble alone),
         and arrays for `panels.npz`.
     """
-    depth = volume_depth(data) if settings.volumes else None
     made = isinstance(predictor, Stored)
+    # What was stored is unpadded.
+    depth = volume_depth(data) if settings.volumes and not made else None
     pooled = {region: metrics.Calibration() for region in REGIONS}
     lines, panels = [], {}
     temperature = {"temperature": predictor.temperature} if made and len(predictor.folders) == 1 else {}
@@ -163,7 +164,7 @@ def drawn(members, sizes=SIZES, draws=DRAWS, seed=0):
 def _subsets(predictor, data, settings, track):
     """Means over test cases of the ensembles that one could have had."""
     ensembles = drawn(len(predictor.folders))
-    sums = np.zeros((len(ensembles), 3))
+    found = []
     cases = [(number, case) for number, part, case in numbered_cases(data) if part == "test"]
     for number, case in track(cases):
         mask = np.asarray(data.mask(case))[..., 0]
@@ -171,15 +172,19 @@ def _subsets(predictor, data, settings, track):
         members = np.stack(predictor.members(number))
         # Of the class that is there: all that the likelihood needs.
         of_class = np.take_along_axis(members, mask[np.newaxis, ..., np.newaxis], axis=-1)[..., 0]
-        for index, (_, chosen) in enumerate(ensembles):
+        lines = []
+        for _, chosen in ensembles:
             loss = -np.log(np.maximum(of_class[list(chosen)].mean(axis=0, dtype="float64"), 1e-7))
             predicted = sum(members[one] for one in chosen).argmax(axis=-1)
             overlaps = [metrics.dice(mask == value, predicted == value) for value in range(1, members.shape[-1])]
-            sums[index] += (loss[box].mean(), loss.mean(), np.nanmean(overlaps))
+            dice = metrics.average_cases(overlaps).mean
+            lines.append((loss[box].mean() if loss[box].size else math.nan, loss.mean(), dice))
+        found.append(lines)
     names = ("nll", "nll_whole", "dice")
+    means = [[metrics.average_cases(values).mean for values in zip(*of_cases)] for of_cases in zip(*found)]
     return [
-        {"members": size, "draw": "+".join(map(str, chosen)), **dict(zip(names, (f"{value:.6g}" for value in means)))}
-        for (size, chosen), means in zip(ensembles, sums / len(cases))
+        {"members": size, "draw": "+".join(map(str, chosen)), **dict(zip(names, (f"{value:.6g}" for value in line)))}
+        for (size, chosen), line in zip(ensembles, means)
     ]
 
 

@@ -40,8 +40,8 @@ def segment_lines(folder):
                 tests, shifted = _pairs(cases_of(path), value), _shifted(path, value)
                 found.append((*_correlation(tests), _correlation(pd.concat([tests, shifted]))[0]))
             line = {"row": row, "segment": str(value), "seeds": str(len(paths)), "cases": str(int(found[0][2]))}
-            means = np.nanmean([[r, spoilt] for r, _, _, spoilt in found], axis=0)
-            lines.append(line | {"r": means[0], "p": found[0][1], "r, spoilt as well": means[1]})
+            means = pd.DataFrame(found, columns=["r", "p", "n", "spoilt"]).mean()
+            lines.append(line | {"r": means["r"], "p": found[0][1], "r, spoilt as well": means["spoilt"]})
     return pd.DataFrame(lines)
 
 
@@ -64,7 +64,7 @@ def prediction_lines(folder):
                         predicted, low, high = quality.dice(entropy)
                         errors.append(abs(predicted - dice))
                         inside.append(low <= dice <= high)
-                line |= {f"error, {kind}": np.mean(errors), f"within, {kind}": np.mean(inside)}
+                line |= {f"error, {kind}": pd.Series(errors).mean(), f"within, {kind}": pd.Series(inside).mean()}
             found.append(line)
         if found:
             lines.append({"row": row, "seeds": str(len(found)), **pd.DataFrame(found).mean()})

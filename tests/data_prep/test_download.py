@@ -113,3 +113,20 @@ def test_the_command_knows_the_tasks(server, tmp_path, monkeypatch, capsys):
     Handler.content["/Task09_Spleen.tar"] = b"not the archive"
     assert download.main(["Task09_Spleen", "--to", str(tmp_path)]) == 2
     assert "has not the checksum md5:410d4a30" in capsys.readouterr().err
+
+
+def test_files_whose_address_has_no_name_get_one(server, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(download, "archives", lambda: {"acdc": [(f"{server}/good", None)]})
+    monkeypatch.setattr(download, "NAMES", {f"{server}/good": "ACDC.zip"})
+    assert download.main(["acdc", "--to", str(tmp_path / "acdc")]) == 0
+    assert (tmp_path / "acdc" / "ACDC.zip").read_bytes() == CONTENT
+    assert "no checksum is published" in capsys.readouterr().out
+
+
+def test_addresses_of_mri_archives_have_names_and_checksums_where_there_are_any():
+    from data_prep import acdc, prostate
+
+    found = download.archives()
+    assert found["promise12"] == [(prostate.PROMISE12_URL, f"sha256:{prostate.PROMISE12_SHA256}")]
+    assert found["acdc"] == [(acdc.URL, None)]
+    assert {download.NAMES[url] for url in (acdc.URL, prostate.PROMISE12_URL)} == {"ACDC.zip", "training_data.zip"}

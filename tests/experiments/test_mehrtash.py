@@ -324,7 +324,11 @@ def test_a_3d_pair_runs(place, data, tmp_path):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KERAS_UQ_CACHE", str(place / "cache"))
         assert runner.main(table, [*options, "--row", "Dice, MC dropout", "--no-report"]) == 0
-    cases = pd.read_csv(next(tmp_path.glob("*/*/*/cases.csv")))
-    assert len(cases) == len(data.split["test"]) + len(data.split["validation"])
-    model = keras.saving.load_model(next(tmp_path.glob("*/*/*/model.keras")), compile=False)
+        assert runner.main(table, [*options, "--row", "CE, temperature", "--no-report"]) == 0
+    found = {path.parent.name: pd.read_csv(path) for path in tmp_path.glob("*/*/*/cases.csv")}
+    assert set(found) == {"dice--mc-dropout-seed0", "ce-seed0", "ce--temperature-seed0"}
+    for cases in found.values():
+        assert len(cases) == len(data.split["test"]) + len(data.split["validation"])
+    assert found["ce-seed0"]["dice"].equals(found["ce--temperature-seed0"]["dice"])
+    model = keras.saving.load_model(next(tmp_path.glob("*/*/ce-seed0/model.keras")), compile=False)
     assert model.input_shape == (None, None, None, None, 1)

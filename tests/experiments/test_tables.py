@@ -215,6 +215,54 @@ def test_all_datasets_are_run_where_none_is_named(tmp_path, capsys):
     assert f"{tmp_path / 'cvc'}" not in said
 
 
+def of_mehrtash(dataset, name="table2"):
+    wanted = ("mehrtash2020", name, dataset)
+    return next(table for table in TABLES if (table.paper, table.name, table.dataset) == wanted)
+
+
+def test_the_protocol_of_mehrtash_is_the_printed_one():
+    spacing = {"prostatex": (None, 0.5, 0.5), "acdc": (None, 2.0, 2.0), "brats2017": (2.0, 1.0, 1.0)}
+    batch = {"prostatex": 16, "acdc": 32, "brats2017": 32}
+    for dataset in spacing:
+        table = of_mehrtash(dataset)
+        settings = table.settings
+        assert (settings.spacing, settings.crop, settings.batch) == (spacing[dataset], (224, 224), batch[dataset])
+        assert (settings.learning_rate, settings.plateau, settings.plateau_delta) == (0.005, 10, 0.001)
+        assert (settings.epochs, settings.samples, settings.filters) == (1000, 50, 8)
+        assert (settings.monitor, settings.keep, settings.hard_dice) == ("val_dice", "val_dice", True)
+        assert table.profiles["paper"].seeds == 100
+        rows = {row.name: row.of(Fake) for row in table.rows}
+        dice = rows["Dice"].loss
+        assert dice.class_weights == ((1, 3, 1) if dataset == "acdc" else None)
+        assert (dice.over, dice.smooth_numerator, dice.multilabel) == ("batch", 0, True)
+        assert rows["Dice, MC dropout"].network == {"multilabel": True, "mc_dropout": True}
+        assert rows["CE"].loss.class_weights == [1.0] * 4  # All classes of the fake are equally frequent.
+        assert rows["CE without weights"].loss.class_weights is None
+        assert rows["Dice, ensemble"].over_seeds
+    volumes = of_mehrtash("prostatex", "tableS3")
+    assert volumes.settings.volumes
+    assert (volumes.settings.spacing, volumes.settings.crop) == ((1.0, 1.0, 1.0), (112, 112))
+    assert volumes.profiles["paper"].seeds == 10
+    optimizer = training._schedule(of_mehrtash("acdc").settings)
+    assert (optimizer.monitor, optimizer.factor, optimizer.patience) == ("val_dice", 0.5, 10)
+    assert (optimizer.mode, optimizer.min_delta, optimizer.min_lr) == ("max", 0.001, 0)
+
+
+@pytest.mark.parametrize("dataset", ["prostatex", "acdc", "brats2017"])
+def test_absent_mri_is_explained_without_a_traceback(dataset, tmp_path, capsys):
+    tables = importlib.import_module("experiments.mehrtash2020.table2").TABLES
+    arguments = ["--profile", "paper", "--data", str(tmp_path), "--dataset", dataset]
+    assert runner.main(tables, arguments, every=True) == 2
+    said = capsys.readouterr().out.replace("\n", " ")
+    assert f"There is no {tmp_path / dataset}" in said
+    words = {
+        "prostatex": ("ISBI 2018", "PROSTATEx-Seg-HiRes", "ProstateX-0004"),
+        "acdc": ("data_prep.download acdc", "Info.cfg"),
+        "brats2017": ("closed the registration", "Brats17_CBICA_AAB_1_t1ce.nii.gz"),
+    }
+    assert all(each in said for each in words[dataset])
+
+
 def test_published_tables_are_as_printed():
     assert len(list((PUBLISHED).glob("*_table*.csv"))) == 20
     flags = pd.read_csv(PUBLISHED / "flags.csv").set_index("code")
