@@ -50,7 +50,7 @@ DEPARTURES = (
 )
 
 # Networks with dropout are trained anew; so many of them will do.
-MC_SEEDS = 3
+MC_SEEDS = 2
 UNWEIGHTED = "CE without weights"
 CONTROL_SEEDS = 3
 

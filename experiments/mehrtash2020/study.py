@@ -1,7 +1,6 @@
 """What the tables of Mehrtash et al. (2020) measure: calibration, overlap, distance, and what segments know of it."""
 
 import math
-import re
 
 import numpy as np
 import pandas as pd
@@ -83,10 +82,12 @@ def published(run):
     half_of_classes = APPLICATIONS[application]["classes"] / 2
     impossible = printed["nll"].map(_first) < LEAST_NLL_OF_BRIER * half_of_classes * printed["brier"].map(_first)
     printed.loc[impossible, "flag"] = [_joined(flag, "M-BRIERSUM") for flag in printed.loc[impossible, "flag"]]
-    absent = [
-        name for name in printed if (match := re.search(r"segment(\d)", name)) and int(match[1]) >= run["classes"]
-    ]
-    return printed.drop(columns=absent)
+    for name in (*OVERLAP, *DISTANCE):
+        if int(name[-1]) >= run["classes"]:
+            printed = printed.drop(columns=name, errors="ignore")
+        elif name not in printed:
+            printed[name] = ""  # A structure more than the paper's.
+    return printed
 
 
 def application_of(run):
