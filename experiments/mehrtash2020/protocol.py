@@ -64,14 +64,15 @@ def balanced_crossentropy(data, classes):
     return losses.CategoricalCrossentropy(class_weights=[float(f"{weight:.6g}") for weight in weights])
 
 
-def rows(class_weights=None):
+def rows(class_weights=None, control=True):
     """Both losses, each by itself, with Monte Carlo dropout, as an ensemble and at a temperature of its own.
 
-    The last row is a control that the paper lacks: weighted cross-entropy is no proper score of the true frequencies,
+    The last row is a `control` that the paper lacks: weighted cross-entropy is no proper score of the true frequencies,
     so what it costs in calibration need not be the fault of cross-entropy.
 
     Args:
         class_weights: Of the foreground classes in the Dice loss.
+        control: Whether it is there.
     """
     dice = losses.Dice(over="batch", smooth=1e-6, smooth_numerator=0, multilabel=True, class_weights=class_weights)
     unweighted = Row(UNWEIGHTED, losses.CategoricalCrossentropy(), predictor=predictors.single, max_seeds=CONTROL_SEEDS)
@@ -79,7 +80,7 @@ def rows(class_weights=None):
         ("CE", None, lambda data: balanced_crossentropy(data, max(data.classes, 2)), {}),
         ("Dice", dice, None, {"multilabel": True}),
     )
-    return (*(row for about in both for row in _of_loss(*about)), unweighted)
+    return (*(row for about in both for row in _of_loss(*about)), *([unweighted] if control else []))
 
 
 def _of_loss(name, loss, loss_of, network):
@@ -139,7 +140,7 @@ def table(name, title, application, volumes=False, **changes):
         ct=steps,
         mri=steps,
         model=models.mehrtash2020,
-        rows=rows(about["class_weights"]),
+        rows=rows(about["class_weights"], control=not volumes),
         settings=settings,
         reference="CE",
         departures=DEPARTURES,
