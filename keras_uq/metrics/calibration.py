@@ -1,6 +1,8 @@
 """Are probabilities what they say? Proper scores, calibration error and reliability, exact over any number of cases."""
 
 import math
+import os
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +16,8 @@ CELLS = 2 * FINE + 1
 EDGE = 6e-6
 # Voxels at a time: what fits into a processor's cache.
 CHUNK = 2**16
+# Voxels that one thread sums.
+SLAB = 2**20
 
 
 class Reliability(NamedTuple):
@@ -72,15 +76,29 @@ class Calibration:
             raise ValueError(f"Expected {self.classes} classes, as in the cases before. Received: {classes}.")
         if labels.size == 0:
             return
+        labels, probabilities = labels.reshape(-1), probabilities.reshape(-1, probabilities.shape[-1])
+        slabs = [slice(start, start + SLAB) for start in range(0, len(labels), SLAB)]
+
+        def sums(slab):
+            found = Calibration()
+            found._add_slab(labels[slab], probabilities[slab], classes)
+            return found
+
+        with ThreadPoolExecutor(os.cpu_count()) as threads:
+            parts = list(threads.map(sums, slabs) if len(slabs) > 1 else map(sums, slabs))
+        self.classes = classes
+        # In the order of the slabs, so that the sums do not depend on the number of threads.
+        for part in parts:
+            self._merge(part)
+
+    def _add_slab(self, labels, probabilities, classes):
         if labels.max() >= classes or labels.min() < 0:
             raise ValueError(f"Expected labels from 0 to {classes - 1}. Received: {labels.min()} to {labels.max()}.")
         if not (probabilities.min() >= 0 and probabilities.max() <= 1):
             raise ValueError(
                 f"Expected probabilities in [0, 1]. Received: {probabilities.min()} to {probabilities.max()}."
             )
-        self.classes = classes
-        self.voxels += labels.size
-        labels, probabilities = labels.reshape(-1), probabilities.reshape(-1, probabilities.shape[-1])
+        self.voxels += len(labels)
         for start in range(0, len(labels), CHUNK):
             part = slice(start, start + CHUNK)
             self._add(labels[part], _wide(probabilities[part]))
@@ -128,12 +146,16 @@ class Calibration:
             raise ValueError(f"Expected one number of classes. Received: {self.classes} and {other.classes}.")
         total = Calibration()
         total.classes = self.classes or other.classes
-        for name in ("voxels", "_log_loss", "_foreground_log_loss", "_squares"):
-            setattr(total, name, getattr(self, name) + getattr(other, name))
-        for kind in self._cells | other._cells:
-            parts = [each._cells[kind] for each in (self, other) if kind in each._cells]
-            total._cells[kind] = tuple(sum(of) for of in zip(*parts))
+        total._merge(self)
+        total._merge(other)
         return total
+
+    def _merge(self, other):
+        for name in ("voxels", "_log_loss", "_foreground_log_loss", "_squares"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        for kind, cells in other._cells.items():
+            before = self._cells.get(kind)
+            self._cells[kind] = cells if before is None else tuple(sum(of) for of in zip(before, cells))
 
     def nll(self, mode="full"):
         """Negative log-likelihood in nats, mean over voxels; NaN without voxels.

@@ -4,16 +4,18 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from scipy import ndimage
+from scipy import ndimage, spatial
 
 CONVENTIONS = ("max_directed", "pooled")
+# Surfaces are thin up to this share of their box, and close within this share of its diagonal.
+THIN, CLOSE = 0.15, 0.1
 
 
 def hausdorff95(mask, predicted_mask, spacing, convention="max_directed", empty=math.nan):
     """95th percentile of the distances between two surfaces.
 
     A surface is what a mask loses by an erosion through faces; the border of the image counts as outside. Distances are
-    from each surface voxel to the nearest one of the other mask, by SciPy's exact Euclidean distance transform.
+    from each surface voxel to the nearest one of the other mask, exactly, by SciPy.
 
     Args:
         mask: Booleans, `(depth, height, width)` or `(height, width)`.
@@ -102,7 +104,21 @@ def _distances(mask, predicted_mask, spacing, empty):
 
 
 def _to_nearest(surface, other, spacing):
-    """Distance of each voxel of a surface to the nearest of another."""
+    """Distance of each voxel of a surface to the nearest of another.
+
+    Between thin surfaces that lie close to each other a tree of their voxels finds it in a third of the time that the
+    distance transform of the whole box takes; between others it may take far longer, so it is not asked.
+    """
+    if max(np.count_nonzero(surface), np.count_nonzero(other)) <= THIN * surface.size:
+        points = [np.argwhere(of) * np.asarray(spacing, dtype="float64") for of in (surface, other)]
+        reach = CLOSE * float(np.linalg.norm(np.multiply(surface.shape, spacing)))
+        found, _ = spatial.cKDTree(points[1], balanced_tree=False).query(points[0], distance_upper_bound=reach)
+        if np.isfinite(found).all():
+            return found
+    return _by_transform(surface, other, spacing)
+
+
+def _by_transform(surface, other, spacing):
     nearest = ndimage.distance_transform_edt(~other, sampling=spacing, return_distances=False, return_indices=True)
     # Only where it is asked for: the distances of the whole box would take as long as finding the nearest voxels.
     here = np.nonzero(surface)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from keras_uq import metrics
+from keras_uq.metrics import surface
 from tests.reference import VALUES
 
 
@@ -17,7 +18,7 @@ def expected(identity):
 def slow_distances(mask, other, spacing):
     """Pair by pair."""
 
-    def surface(m):
+    def on_surface(m):
         found = []
         for at in itertools.product(*map(range, m.shape)):
             around = [
@@ -28,7 +29,7 @@ def slow_distances(mask, other, spacing):
                 found.append(np.array(at) * spacing)
         return found
 
-    one, two = surface(mask), surface(other)
+    one, two = on_surface(mask), on_surface(other)
     return [[min(float(np.linalg.norm(a - b)) for b in to) for a in of] for of, to in ((one, two), (two, one))]
 
 
@@ -104,3 +105,22 @@ def test_a_box_stays_in_the_image_and_follows_the_spacing_of_each_axis():
     assert labels[nowhere].size == 0
     with pytest.raises(ValueError, match="spacing"):
         metrics.bounding_box(labels, (1.0, 0.0, 1.0))
+
+
+def ball(shape, centre, radius, spacing):
+    places = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), axis=-1)
+    return (((places - centre) * spacing) ** 2).sum(axis=-1) < radius**2
+
+
+@pytest.mark.parametrize("moved", [(0, 2, -1), (0, 0, 0), (3, 25, 22)])
+def test_both_ways_to_the_nearest_voxel_agree(moved):
+    """Close and thin surfaces go by a tree, others by the distance transform."""
+    spacing = (2.0, 0.9, 1.1)
+    one = ball((24, 60, 60), np.array((11, 22, 22)), 15, spacing)
+    other = ball((24, 60, 60), np.array((11, 22, 22)) + moved, 13, spacing)
+    box = surface._union_box(one, other)
+    pair = [surface._surface(mask, box) for mask in (one, other)]
+    assert max(np.count_nonzero(of) for of in pair) <= surface.THIN * pair[0].size
+    for there, back in (pair, pair[::-1]):
+        by_transform = surface._by_transform(there, back, spacing)
+        np.testing.assert_allclose(surface._to_nearest(there, back, spacing), by_transform, rtol=1e-12, atol=1e-12)
