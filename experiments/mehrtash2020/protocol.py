@@ -34,11 +34,11 @@ SETTINGS = Settings(
 UNPADDED = {"crop": None, "spacing": None, "norm_momentum": 0.9}
 TABLE_PROFILES = {
     "demo": Profile(
-        seeds=3,
-        changes={**UNPADDED, "size": (80, 80), "batch": 4, "steps": 60, "samples": 10},
+        seeds=2,
+        changes={**UNPADDED, "size": (64, 64), "batch": 4, "steps": 60, "samples": 5},
         max_epochs=6,
         synthetic=True,
-        patients=40,
+        patients=50,
     ),
     "small": Profile(seeds=10, changes={**UNPADDED, "steps": 60, "samples": 20, "margin": 2.0}, max_epochs=20),
     "paper": dataclasses.replace(PROFILES["paper"], seeds=100),
