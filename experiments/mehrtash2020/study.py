@@ -5,7 +5,6 @@ import math
 import numpy as np
 import pandas as pd
 
-from experiments.kethavath2025.study import illustrate
 from experiments.measures import PUBLISHED, scores
 from experiments.mehrtash2020 import figures
 from experiments.mehrtash2020.protocol import APPLICATIONS
@@ -262,7 +261,7 @@ def _notes(run):
 
 STUDY = Study(
     score=score,
-    illustrate=illustrate,
+    illustrate=lambda data, settings, folder: None,
     published=published,
     measures=MEASURES,
     ours=OURS,
