@@ -1,10 +1,9 @@
 """ACDC: both ventricles and the myocardium on cine MRI (Bernard et al., 2018), doi 10.1109/TMI.2018.2837502."""
 
-import hashlib
 import re
 from pathlib import Path
 
-from data_prep.archive import Archive, BadDataset, Case, seeded_split
+from data_prep.archive import Archive, BadDataset, Case, digest_of, seeded_split
 
 # Label values of the files: Table II's segments I, II and III.
 LABELS = {0: "background", 1: "right ventricle", 2: "myocardium", 3: "left ventricle"}
@@ -38,7 +37,7 @@ def open_archive(folder):
         frame = _end_diastole(path / "Info.cfg")
         image, label = (_file(path, f"{path.name}_frame{frame:02d}{kind}") for kind in ("", "_gt"))
         cases.append(Case(path.name, image, label))
-    digest = hashlib.sha256("\n".join(f"{case.name} {case.image.name}" for case in cases).encode()).hexdigest()
+    digest = digest_of(f"{case.name} {case.image.name}" for case in cases)
     return Archive("ACDC", tuple(cases), LABELS, "MRI", digest, splits={"patients": seeded_split(TEST, VALIDATION)})
 
 

@@ -1,5 +1,6 @@
 """What an opened archive is, whoever made it: labelled cases, classes, modality, how to read and to split them."""
 
+import hashlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -84,6 +85,11 @@ class Archive:
     read_geometry: Callable = read_geometry
     splits: dict = field(default_factory=lambda: {"patients": seeded_split()})
     pictures: bool = False
+
+
+def digest_of(names):
+    """sha256 of names, one a line: the `digest` of an archive that no file of its own describes."""
+    return hashlib.sha256("\n".join(names).encode()).hexdigest()
 
 
 def natural(name):

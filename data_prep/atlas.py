@@ -1,10 +1,9 @@
 """ATLAS: liver and tumour on contrast-enhanced MRI (Quinton et al., 2023), doi 10.3390/data8050079."""
 
-import hashlib
 import re
 from pathlib import Path
 
-from data_prep.archive import Archive, BadDataset, Case
+from data_prep.archive import Archive, BadDataset, Case, digest_of
 
 ARCHIVE = "atlas-train-dataset-1.0.1"
 LABELS = {0: "background", 1: "liver", 2: "tumour"}
@@ -44,7 +43,7 @@ def open_archive(folder):
         names = [f"im{number}" if number in images else f"lb{number}" for number in alone]
         raise BadDataset(f"{Path(folder).name}: no partner for {', '.join(names)}. Unpack {ARCHIVE}.zip again.")
     cases = tuple(Case(f"im{number}", images[number], labels[number]) for number in sorted(images))
-    digest = hashlib.sha256("\n".join(case.name for case in cases).encode()).hexdigest()
+    digest = digest_of(case.name for case in cases)
     return Archive("ATLAS23", cases, LABELS, "MRI", digest)
 
 

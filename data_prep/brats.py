@@ -1,12 +1,11 @@
 """BraTS 2017, training part: gliomas on four MRI sequences (Menze et al., 2015; Bakas et al., 2017)."""
 
-import hashlib
 import re
 from pathlib import Path
 
 import numpy as np
 
-from data_prep.archive import Archive, BadDataset, Case
+from data_prep.archive import Archive, BadDataset, Case, digest_of
 from keras_uq.preprocessing import BadScan, Scan, read_geometry, read_nifti
 
 # Files have 0, 1, 2 and 4: 3 was never used.
@@ -48,7 +47,7 @@ def open_archive(folder):
             _file(path, kind)
         grade = "HGG" if "HGG" in path.parts else "LGG"
         cases.append(Case(path.name, path, _file(path, "seg"), group=f"{NAME.fullmatch(path.name)[1]} {grade}"))
-    digest = hashlib.sha256("\n".join(case.name for case in cases).encode()).hexdigest()
+    digest = digest_of(case.name for case in cases)
     return Archive(
         "BraTS 2017",
         tuple(cases),

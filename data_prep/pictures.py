@@ -1,7 +1,6 @@
 """The five picture datasets of Yeung et al. (2021): a case is a colour picture and one mask of its size."""
 
 import csv
-import hashlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data_prep.archive import Archive, BadDataset, Case, natural
+from data_prep.archive import Archive, BadDataset, Case, digest_of, natural
 from data_prep.prepared import sha256
 from keras_uq.preprocessing import BadScan, Scan
 
@@ -81,7 +80,7 @@ def open_archive(folder):
         cases=cases,
         labels={0: "background", 1: collection.foreground},
         modality=collection.modality,
-        digest=hashlib.sha256("\n".join(case.name for case in cases).encode()).hexdigest(),
+        digest=digest_of(case.name for case in cases),
         read_image=read_picture,
         read_label=read_masks if collection.key == "dsb2018" else read_mask,
         splits=_splits(collection, cases),

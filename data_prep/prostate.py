@@ -1,13 +1,12 @@
 """Prostate on T2-weighted MRI: PROSTATEx with masks of 40 patients or more, and PROMISE12."""
 
-import hashlib
 import re
 from pathlib import Path
 
 import numpy as np
 
 from data_prep import itk
-from data_prep.archive import Archive, BadDataset, Case, natural, seeded_split
+from data_prep.archive import Archive, BadDataset, Case, digest_of, natural, seeded_split
 from keras_uq.preprocessing import BadScan, Scan
 
 LABELS = {0: "background", 1: "prostate"}
@@ -68,7 +67,7 @@ def open_prostatex(folder):
         image, label = _best(series_of[mask], mask)
         return _as_label(itk.to_scan(itk.resample_label(label, image)), mask)
 
-    digest = hashlib.sha256("\n".join(case.name for case in cases).encode()).hexdigest()
+    digest = digest_of(case.name for case in cases)
     return Archive(
         "PROSTATEx",
         tuple(cases),
@@ -101,7 +100,7 @@ def open_promise12(folder):
         if not image.is_file():
             raise BadDataset(f"{label.name} has no {image.name} beside it. {PROMISE12}")
         cases.append(Case(name if names.count(name) == 1 else f"{label.parent.name}-{name}", image, label))
-    digest = hashlib.sha256("\n".join(case.name for case in cases).encode()).hexdigest()
+    digest = digest_of(case.name for case in cases)
     return Archive(
         "PROMISE12",
         tuple(cases),
