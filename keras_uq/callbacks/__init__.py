@@ -1,7 +1,8 @@
-"""Callbacks of training: the papers' schedules, keeping the best weights, and resuming exactly."""
+"""Callbacks of training: the papers' schedules, adaptive losses, keeping the best weights, and resuming exactly."""
 
+from keras_uq.callbacks.adaptive_tversky_ce import AdaptiveTverskyCE
 from keras_uq.callbacks.keep_best import KeepBest
 from keras_uq.callbacks.resume import Resume
 from keras_uq.callbacks.step_decay import StepDecay
 
-__all__ = ["KeepBest", "Resume", "StepDecay"]
+__all__ = ["AdaptiveTverskyCE", "KeepBest", "Resume", "StepDecay"]

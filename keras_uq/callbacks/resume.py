@@ -15,7 +15,8 @@ class Resume(callbacks.Callback):
     """Save the whole state of a training after each epoch, and take it up again when training starts.
 
     `keras.callbacks.BackupAndRestore` keeps weights, optimizer and epoch. This also keeps the counters of the dropout
-    masks, what the other callbacks remember, and the history. Weights and state are renamed into place in that order,
+    masks, what the other callbacks remember (also by `get_state()` and `set_state(state)`, if they have them), and the
+    history. Weights and state are renamed into place in that order,
     so a process killed at any moment leaves the last whole epoch.
 
     Put it *last* in the list of callbacks, since `on_train_begin` resets the others. For the same end bit for bit, the
@@ -49,6 +50,8 @@ class Resume(callbacks.Callback):
         for callback, remembered in zip(self.others, state["callbacks"], strict=True):
             for name, value in remembered.items():
                 setattr(callback, name, value)
+        for callback, kept in zip(self._with_state(), state.get("states", ()), strict=True):
+            callback.set_state(kept)
         self.history = state["history"]
         self.model._initial_epoch = state["epoch"]
         if state["stopped"]:
@@ -68,6 +71,7 @@ class Resume(callbacks.Callback):
                 {name: _plain(getattr(callback, name)) for name in REMEMBERED if hasattr(callback, name)}
                 for callback in self.others
             ],
+            "states": [callback.get_state() for callback in self._with_state()],
             "history": self.history,
         }
         (self.folder / "state.partial").write_text(json.dumps(state))
@@ -75,6 +79,10 @@ class Resume(callbacks.Callback):
         for old in self.folder.glob("epoch*.weights.h5"):
             if old != weights:
                 old.unlink()
+
+    def _with_state(self):
+        """Callbacks that keep more than plain numbers: they say what, as JSON types, and take it back."""
+        return [callback for callback in self.others if hasattr(callback, "get_state")]
 
     def _seeds(self):
         """The counters of the model's random layers, in the model's order."""

@@ -47,6 +47,10 @@ false negative.
 | Eq. 18, its `lambda`, and ++ | `UnifiedFocal(weight=0.5, delta=0.6, gamma=0.1)`, and `penalty_gamma=2` |
 | Eq. 19 | `AsymmetricFocal(delta=0.6, gamma=0.1)` |
 | Eq. 20, 21 | `AsymmetricFocalTversky(delta=0.6, gamma=0.1)` |
+| Mehrtash et al. (2020), Eq. 1 | `CategoricalCrossentropy(class_weights=...)` |
+| Eq. 2 | `Dice(over="batch", smooth_numerator=0, multilabel=True)` |
+| Zhang et al. (2025), 1 minus Eq. 3 | `Tversky(alpha=0.7, beta=0.3, over="batch", include_background=False)` |
+| Eq. 8 to 11 | `TverskyCE(0.7, 0.3, adaptive="epoch", over="batch", include_background=False)` |
 """
 
 from keras_uq.losses._base import SegmentationLoss
@@ -58,6 +62,7 @@ from keras_uq.losses.crossentropy import (
     categorical_crossentropy,
 )
 from keras_uq.losses.dice import Dice, DicePlusPlus, dice, dice_plus_plus
+from keras_uq.losses.dice_ce import DiceCE, dice_ce
 from keras_uq.losses.focal_tversky import FocalTversky, focal_tversky
 from keras_uq.losses.hybrid import Hybrid, hybrid
 from keras_uq.losses.jaccard import Jaccard, jaccard
@@ -65,6 +70,7 @@ from keras_uq.losses.log_cosh import LogCosh, LogCoshDice, log_cosh, log_cosh_di
 from keras_uq.losses.log_dice import LogDice, log_dice
 from keras_uq.losses.ssim import SSIM, ssim
 from keras_uq.losses.tversky import Tversky, tversky
+from keras_uq.losses.tversky_ce import TverskyCE, TverskyCEWeights, tversky_ce
 from keras_uq.losses.unified_focal import (
     AsymmetricFocal,
     AsymmetricFocalTversky,
@@ -82,6 +88,7 @@ __all__ = [
     "CategoricalCrossentropy",
     "Combo",
     "Dice",
+    "DiceCE",
     "DicePlusPlus",
     "FocalTversky",
     "Hybrid",
@@ -91,6 +98,8 @@ __all__ = [
     "LogDice",
     "SegmentationLoss",
     "Tversky",
+    "TverskyCE",
+    "TverskyCEWeights",
     "UnifiedFocal",
     "asymmetric_focal",
     "asymmetric_focal_tversky",
@@ -98,6 +107,7 @@ __all__ = [
     "categorical_crossentropy",
     "combo",
     "dice",
+    "dice_ce",
     "dice_plus_plus",
     "focal_tversky",
     "hybrid",
@@ -107,5 +117,6 @@ __all__ = [
     "log_dice",
     "ssim",
     "tversky",
+    "tversky_ce",
     "unified_focal",
 ]

@@ -59,6 +59,12 @@ def categorical_crossentropy(y_true, y_pred, **options):
     return pair.class_sum(pair.voxel_mean(class_terms(pair)))
 
 
+def whole_crossentropy(y_true, y_pred, include_background=True, **options):
+    """`categorical_crossentropy` beside an overlap loss: of all classes, whether or not that counts the background."""
+    del include_background
+    return categorical_crossentropy(y_true, y_pred, **options)
+
+
 def class_terms(pair, foreground=1.0, background=1.0, focus=0.0):
     """Terms of the cross-entropy, `(batch, *spatial, classes)`: `-y log p` of each class.
 

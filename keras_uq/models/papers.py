@@ -94,3 +94,34 @@ def yeung2021(input_shape=(512, 512, 3), filters=32, **changes):
         "name": "yeung2021",
     }
     return unet(input_shape, **{**settings, **changes})
+
+
+def zhang2025(input_shape=(96, 96, 96, 1), filters=32, dilated=False, **changes):
+    """3D U-Net of Zhang et al. (2025), Section 3.1, with 5,602,562 trainable weights at 32 filters.
+
+    Three stages of 32 to 128 filters and a bottleneck of 256: two convolutions of side 3, each with batch normalisation
+    and ReLU; max pooling by 2; transposed convolutions of side 2, and concatenation; two softmax channels, background
+    first. No dropout. The paper prints neither widths nor normalisation: these are those of the 3D U-Net that it cites
+    (Cicek et al., 2016); `norm=None` leaves normalisation out.
+
+    Args:
+        input_shape: `(depth, height, width, channels)`, sides multiples of 8 or `None`.
+        filters: Filters of the first stage.
+        dilated: The "dilated UNet-3D": a bottleneck of three convolutions with dilations 1, 2 and 4, one after the
+            other, and the sum of what they give. The paper says "dilated CNN at the bottleneck" and no more.
+        **changes: Arguments of `unet` to change.
+
+    Returns:
+        A `keras.Model` with output `(batch, depth, height, width, 2)`.
+    """
+    settings = {
+        "classes": 2,
+        "filters": [filters * 2**level for level in range(4)],
+        "norm": "batch",
+        "bottleneck_dilations": (1, 2, 4) if dilated else (),
+        "upsampling": "transpose",
+        "upsampling_size": 2,
+        "kernel_initializer": "he_normal",
+        "name": "zhang2025_dilated" if dilated else "zhang2025",
+    }
+    return unet(input_shape, **{**settings, **changes})

@@ -14,6 +14,7 @@ def unet(
     activation_first=False,
     encoder_dropout=0.0,
     bottleneck_dropout=0.0,
+    bottleneck_dilations=(),
     decoder_dropout=0.0,
     dropout_at="concatenation",
     upsampling="transpose",
@@ -39,6 +40,8 @@ def unet(
         activation_first: Normalise after the activation, as in Yeung et al. (2021).
         encoder_dropout: Rate after the pooling of each encoder stage: one number, or one a stage.
         bottleneck_dropout: Rate after the bottleneck.
+        bottleneck_dilations: Such as `(1, 2, 4)`: the bottleneck is so many convolutions of side 3 with these
+            dilations, one after the other, and the sum of what they give; `()` for a stage like the others.
         decoder_dropout: Rate in each decoder stage, in the order of the *encoder* stages they mirror.
         dropout_at: `"concatenation"`, or `"block"` for dropout at the end of a decoder stage.
         upsampling: `"transpose"` (learnt), or `"nearest"` (repeats, no convolution).
@@ -64,16 +67,32 @@ def unet(
     pooling = {2: layers.MaxPooling2D, 3: layers.MaxPooling3D}[rank]
     repeat = {2: layers.UpSampling2D, 3: layers.UpSampling3D}[rank]
 
+    def block(x, width, label, index, dilation=1):
+        x = convolution(
+            width,
+            3,
+            padding="same",
+            dilation_rate=dilation,
+            kernel_initializer=kernel_initializer,
+            name=f"{label}_conv{index}",
+        )(x)
+        normalise = _normalisation(norm, norm_momentum, f"{label}_norm{index}")
+        activate = layers.Activation(activation, name=f"{label}_activation{index}")
+        for layer in (activate, normalise) if activation_first else (normalise, activate):
+            x = layer(x) if layer is not None else x
+        return x
+
     def stage(x, width, label):
         for index in (1, 2):
-            x = convolution(
-                width, 3, padding="same", kernel_initializer=kernel_initializer, name=f"{label}_conv{index}"
-            )(x)
-            normalise = _normalisation(norm, norm_momentum, f"{label}_norm{index}")
-            activate = layers.Activation(activation, name=f"{label}_activation{index}")
-            for layer in (activate, normalise) if activation_first else (normalise, activate):
-                x = layer(x) if layer is not None else x
+            x = block(x, width, label, index)
         return x
+
+    def dilated(x, width, label):
+        found = []
+        for index, dilation in enumerate(bottleneck_dilations, start=1):
+            x = block(x, width, label, index, dilation)
+            found.append(x)
+        return layers.Add(name=f"{label}_sum")(found) if len(found) > 1 else x
 
     def drop(x, rate, label):
         return layers.Dropout(rate, name=f"{label}_dropout")(x) if rate else x
@@ -85,7 +104,7 @@ def unet(
         skips.append(x)
         x = pooling(2, name=f"encoder{level}_pool")(x)
         x = drop(x, encoder_dropout[level - 1], f"encoder{level}")
-    x = stage(x, filters[-1], "bottleneck")
+    x = (dilated if bottleneck_dilations else stage)(x, filters[-1], "bottleneck")
     x = drop(x, bottleneck_dropout, "bottleneck")
     for level in range(depth, 0, -1):
         width, label = filters[level - 1], f"decoder{level}"
