@@ -88,6 +88,7 @@ def prepare(
     split=None,
     split_seed=0,
     skip_bad=False,
+    same_size=True,
     track=list,
 ):
     """Prepare an archive for training.
@@ -102,6 +103,7 @@ def prepare(
         split: Name of one of the archive's ways to split it; its usual one by default.
         split_seed: Of the split.
         skip_bad: Leave out cases with fatal findings, which the report then names.
+        same_size: Pad slices as said; with `False` every case keeps the size of its own.
         track: Wraps the list of cases, for a progress bar.
 
     Returns:
@@ -130,7 +132,8 @@ def prepare(
         raise BadDataset(f"{archive.name} cannot be split by {split!r}. Ways: {', '.join(archive.splits)}.")
     if archive.pictures and preprocessing.size is None:
         raise BadDataset(f"The pictures of {archive.name} differ in size: give `size`.")
-    preprocessing = _with_canvas(preprocessing, archive, cases)
+    if same_size:
+        preprocessing = _with_canvas(preprocessing, archive, cases)
     config = {
         "name": archive.name,
         "source": provenance,

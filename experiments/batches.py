@@ -70,7 +70,7 @@ class Batches(keras.utils.PyDataset):
             order = np.random.default_rng([self.seed, self.epoch]).permutation(len(self.index))
         chosen = order[number * self.batch : (number + 1) * self.batch]
         images, masks = zip(*[self._pair(int(position)) for position in chosen])
-        return np.stack(images), self._target(np.stack(masks))
+        return np.stack(images), targets(np.stack(masks), self.classes, self.multilabel)
 
     def _pair(self, position):
         case, at = self.index[position]
@@ -80,10 +80,18 @@ class Batches(keras.utils.PyDataset):
             pair = self.augment(*pair, [self.seed or 0, self.epoch, position])
         return pair if self.depth is None else tuple(padded(part, self.depth) for part in pair)
 
-    def _target(self, masks):
-        if self.classes == 1:
-            return masks.astype("float32")
-        return (masks == np.arange(int(self.multilabel), self.classes)).astype("float32")
+
+def targets(masks, classes, multilabel=False):
+    """What a network should say, float32: masks as they are for one class, else one channel a class.
+
+    Args:
+        masks: Class numbers, `(batch, *spatial, 1)`.
+        classes: With the background.
+        multilabel: Leave out the background's channel.
+    """
+    if classes == 1:
+        return masks.astype("float32")
+    return (masks == np.arange(int(multilabel), classes)).astype("float32")
 
 
 class FollowEpoch(keras.callbacks.Callback):

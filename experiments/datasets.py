@@ -66,7 +66,7 @@ def prepared(table, settings, profile, data=None, dataset=None, skip_bad=False, 
     steps = dataclasses.replace(
         table.ct if archive.modality == "CT" else table.mri,
         size=settings.size,
-        multiple=profile.multiple,
+        multiple=1 if settings.patch else profile.multiple,
         spacing=settings.spacing,
         crop=settings.crop,
     )
@@ -79,6 +79,7 @@ def prepared(table, settings, profile, data=None, dataset=None, skip_bad=False, 
         "split": split,
         "preprocessing": json.loads(steps.to_json()),
         "skip_bad": skip_bad,
+        **({"same_size": False} if settings.patch else {}),
         "source": [source.name, source.stat().st_size if source.is_file() else archive.digest],
     }
     key = hashlib.sha256(json.dumps(arguments, sort_keys=True).encode()).hexdigest()[:12]
@@ -93,6 +94,7 @@ def prepared(table, settings, profile, data=None, dataset=None, skip_bad=False, 
                 max_cases=settings.max_cases,
                 split=split,
                 skip_bad=skip_bad,
+                same_size=settings.patch is None,
                 track=track,
             )
     found = Prepared(output)

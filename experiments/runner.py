@@ -39,7 +39,7 @@ TRAINING = (
     "volumes",
 )
 # Also those, where a protocol uses them.
-TRAINING_IF_USED = ("momentum", "plateau", "augmentation", "plateau_delta", "hard_dice")
+TRAINING_IF_USED = ("momentum", "plateau", "augmentation", "plateau_delta", "hard_dice", "patch")
 
 
 def main(tables, arguments=None, every=False):
@@ -137,6 +137,7 @@ def run(table, options):
 
 def _cells(rows, seeds):
     """Rows and seeds, one seed of all rows after the other; what is made of all seeds comes last."""
+    rows = [row for row in rows if not row.published_only]
     each = [(row, seed) for seed in seeds for row in rows if not row.over_seeds and _has_seed(row, seed)]
     return each + [(row, 0) for row in rows if row.over_seeds]
 

@@ -18,7 +18,7 @@ def numbered_cases(data, track=list):
     return ((number, part, case) for number, (part, case) in enumerate(track(listed)))
 
 
-def predict_case(predictor, image, number, depth=None, batch_size=8):
+def predict_case(predictor, image, number, depth=None, batch_size=8, whole=False):
     """Maps of a case.
 
     Args:
@@ -27,10 +27,12 @@ def predict_case(predictor, image, number, depth=None, batch_size=8):
         number: Of the case.
         depth: Slices of the volumes that the predictor takes whole, `None` if it takes slices.
         batch_size: Slices at a time.
+        whole: The predictor takes volumes of any depth (`SlidingWindow`).
     """
-    if depth is None:
+    if depth is None and not whole:
         return predictor.predict(image, batch_size=batch_size, case=number)
-    maps = predictor.predict(padded(image, depth)[np.newaxis], batch_size=1, case=number)
+    volume = image if whole else padded(image, depth)
+    maps = predictor.predict(volume[np.newaxis], batch_size=batch_size if whole else 1, case=number)
     arrays = {
         entry.name: getattr(maps, entry.name)[0, : len(image)]
         for entry in dataclasses.fields(maps)

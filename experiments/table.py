@@ -20,6 +20,7 @@ class Row:
         loss_of: `data -> loss`, for a loss that depends on the prepared data, in place of `loss`.
         network: Arguments of the table's model that this row changes.
         max_seeds: At most so many of the run's seeds.
+        published_only: Stands in the paper's table and is not run.
         over_seeds: Made from the cells of *all* seeds of its inputs: one cell, with seed 0.
     """
 
@@ -31,6 +32,7 @@ class Row:
     network: dict = dataclasses.field(default_factory=dict)
     max_seeds: int | None = None
     over_seeds: bool = False
+    published_only: bool = False
 
     @property
     def multilabel(self):
@@ -73,7 +75,8 @@ class Settings:
     Nesterov's momentum, else Adam. With `plateau` the rate falls by `decay_factor` after so many epochs without a
     better `monitor`, else each `decay_every` epochs; `plateau_delta` is by how much it must be better. With
     `hard_dice`, `val_dice` is that of predicted classes, not of probabilities. `augmentation` names one of
-    `experiments.augmentation`. `spacing` and `crop` are as in `Preprocessing`, `margin` as in `metrics.bounding_box`.
+    `experiments.augmentation`. With a `patch`, its sides in voxels, the network takes patches of volumes, which keep their
+    size each, and is tested by sliding window. `spacing` and `crop` are as in `Preprocessing`, `margin` as in `metrics.bounding_box`.
     """
 
     max_cases: int | None = None
@@ -100,6 +103,7 @@ class Settings:
     spacing: tuple | None = None
     crop: tuple | None = None
     margin: float | None = None
+    patch: tuple | None = None
 
 
 @dataclass(frozen=True)
@@ -219,6 +223,7 @@ LABELS = {
     "spacing": "voxel size in mm",
     "crop": "crop",
     "margin": "margin of the bounding box in mm",
+    "patch": "patch in voxels",
 }
 LEAK = (
     "THE SPLIT LEAKS: slices of one patient lie in training, validation and test, so the scores are not of new patients"

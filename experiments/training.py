@@ -8,8 +8,9 @@ from keras.callbacks import EarlyStopping, ReduceLROnPlateau
 
 from experiments.augmentation import AUGMENTATIONS
 from experiments.batches import Batches, FollowEpoch
-from keras_uq import metrics
-from keras_uq.callbacks import KeepBest, Resume, StepDecay
+from experiments.patches import Patches, Tiles
+from keras_uq import losses, metrics
+from keras_uq.callbacks import AdaptiveTverskyCE, KeepBest, Resume, StepDecay
 
 # Weights are kept of the best epoch by each, so another choice costs no training.
 MODES = {"val_dice": "max", "val_loss": "min"}
@@ -27,7 +28,7 @@ def weights_file(keep):
 def build(table, row, settings, data):
     """The row's network for the data's channels and classes, uncompiled."""
     channels = data.image(data.split["train"][0]).shape[-1]
-    shape = (None,) * (3 if settings.volumes else 2) + (channels,)
+    shape = (None,) * (3 if settings.volumes or settings.patch else 2) + (channels,)
     changes = {"classes": _outputs(table, row, data), **row.network}
     return table.model(shape, filters=settings.filters, norm_momentum=settings.norm_momentum, **changes)
 
@@ -69,15 +70,14 @@ def train(table, row, seed, settings, data, folder, verbose, tensorboard=None):
     keras.utils.set_random_seed(seed)
     model = build(table, row, settings, data)
     score = metrics.DiceMetric(hard=bool(settings.hard_dice), multilabel=row.multilabel)
-    model.compile(optimizer=_optimizer(settings), loss=row.loss, metrics=[score])
-    augment = settings.augmentation and AUGMENTATIONS[settings.augmentation]
-    like = {"volumes": settings.volumes, "classes": table.classes(data), "multilabel": row.multilabel}
-    batches = Batches(data, "train", settings.batch, seed, settings.steps, augment=augment, **like)
-    validation = Batches(data, "validation", settings.batch, **like)
+    loss = _fresh(row.loss)
+    model.compile(optimizer=_optimizer(settings), loss=loss, metrics=[score, *getattr(loss, "metrics", [])])
+    batches, validation = _data(table, row, seed, settings, data)
     callbacks = [
         FollowEpoch(batches),
         _schedule(settings),
         EarlyStopping(settings.monitor, patience=settings.patience, mode=MODES[settings.monitor]),
+        *([AdaptiveTverskyCE()] if getattr(loss, "adaptive", None) else []),
         *[KeepBest(folder / weights_file(keep), keep, mode) for keep, mode in MODES.items()],
     ]
     if tensorboard:
@@ -95,6 +95,25 @@ def train(table, row, seed, settings, data, folder, verbose, tensorboard=None):
     if not (folder / weights_file(settings.keep)).exists():
         raise Diverged(f"{row.name}, seed {seed}: {settings.keep} was never finite, so there is no epoch to test.")
     return resume.history
+
+
+def _fresh(loss):
+    """A loss of ours as it is configured: an adaptive one has a state, which no other training must find."""
+    if not isinstance(loss, losses.SegmentationLoss):
+        return loss
+    return keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(loss))
+
+
+def _data(table, row, seed, settings, data):
+    """Batches to train and to validate on."""
+    classes = table.classes(data)
+    if settings.patch:
+        batches = Patches(data, "train", settings.patch, settings.batch, settings.steps, seed, classes)
+        return batches, Tiles(data, "validation", settings.patch, settings.batch, classes)
+    augment = settings.augmentation and AUGMENTATIONS[settings.augmentation]
+    like = {"volumes": settings.volumes, "classes": classes, "multilabel": row.multilabel}
+    batches = Batches(data, "train", settings.batch, seed, settings.steps, augment=augment, **like)
+    return batches, Batches(data, "validation", settings.batch, **like)
 
 
 def _optimizer(settings):

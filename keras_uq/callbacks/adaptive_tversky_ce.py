@@ -29,7 +29,7 @@ class AdaptiveTverskyCE(keras.callbacks.Callback):
         loss = self.model.loss
         if not isinstance(loss, TverskyCE) or not loss.adaptive:
             raise ValueError(
-                "AdaptiveTverskyCE needs a model compiled with losses.TverskyCE(..., adaptive=\"epoch\") or \"step\". "
+                'AdaptiveTverskyCE needs a model compiled with losses.TverskyCE(..., adaptive="epoch") or "step". '
                 f"Received: loss={loss!r}."
             )
         self._checked = False

@@ -1,7 +1,7 @@
 """Predictors with uncertainty, for any Keras model.
 
 `MCDropout` and `Ensemble` share one interface: `.predict(images)` gives `UncertaintyMaps`, `.draw(images)` one sample
-after the other. `predict_nifti` and the command `keras-uq predict` write the maps of a scan next to it.
+after the other; `SlidingWindow` has it for whole volumes, window by window. `predict_nifti` and the command `keras-uq predict` write the maps of a scan next to it.
 """
 
 from keras_uq.inference.ensemble import Ensemble
@@ -11,6 +11,7 @@ from keras_uq.inference.multilabel import exclusive
 from keras_uq.inference.nifti import predict_nifti
 from keras_uq.inference.published import load_model, read_multilabel, read_preprocessing, read_quality, save_model
 from keras_uq.inference.quality import ClassQuality, QualityCard, logit_dice
+from keras_uq.inference.sliding_window import SlidingWindow, window_starts
 from keras_uq.inference.temperature import TemperatureScaling, fit_temperature, scale_probabilities
 from keras_uq.inference.threshold import choose_threshold, softmax_threshold
 
@@ -19,6 +20,7 @@ __all__ = [
     "Ensemble",
     "MCDropout",
     "QualityCard",
+    "SlidingWindow",
     "TemperatureScaling",
     "UncertaintyMaps",
     "choose_threshold",
@@ -33,4 +35,5 @@ __all__ = [
     "save_model",
     "scale_probabilities",
     "softmax_threshold",
+    "window_starts",
 ]

@@ -1,5 +1,6 @@
 """Several models as one predictor (Lakshminarayanan et al., 2017)."""
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -42,18 +43,32 @@ class Ensemble:
 
     def draw(self, images, batch_size=8, case=0):
         """Yield the members' predictions, one after the other, each `(images, *spatial, classes)`."""
+        for network in self.networks(case):
+            starts = range(0, len(images), batch_size)
+            yield np.concatenate([network(images[start : start + batch_size], start, batch_size) for start in starts])
+
+    def networks(self, case=0):
+        """Yield the members' networks, as `MCDropout.networks` does."""
         for member in self.models:
-            if hasattr(member, "draw"):
-                yield from member.draw(images, batch_size, case)
+            if hasattr(member, "networks"):
+                yield from member.networks(case)
                 continue
             model = load_model(member) if isinstance(member, (str, Path)) else member
-            whole = np.concatenate(
-                [
-                    np.asarray(model.predict_on_batch(images[start : start + batch_size]), dtype="float32")
-                    for start in range(0, len(images), batch_size)
-                ]
-            )
-            yield exclusive(whole) if self.multilabel else whole
+
+            def network(images, start=0, batch_size=None, phase=None, model=model):
+                del start, batch_size, phase  # It has no masks.
+                found = np.asarray(model.predict_on_batch(images), dtype="float32")
+                return exclusive(found) if self.multilabel else found
+
+            yield network
+
+    def anchored(self, window):
+        """A copy whose members have anchored masks, if they have masks: see `MCDropout.anchored`."""
+        members = [member.anchored(window) if hasattr(member, "anchored") else member for member in self.models]
+        other = Ensemble(members, self.multilabel)
+        strides = [member.strides for member in members if hasattr(member, "strides")] or [(1,) * len(window)]
+        other.strides = tuple(math.lcm(*of_axis) for of_axis in zip(*strides))
+        return other
 
 
 def _describe(member):

@@ -1,5 +1,6 @@
 """Monte Carlo dropout on any Keras model that has dropout layers (Gal and Ghahramani, 2016)."""
 
+import copy
 import math
 from weakref import WeakKeyDictionary
 
@@ -56,8 +57,8 @@ class MCDropout:
         self.shared = shared
         self.multilabel = multilabel
         _check_layers(model, tuple(deterministic_layers))
-        self._stem, head = _stem_and_head(model)
-        self._sampler = _Sampler(head, shared)
+        self._stem, self._head = _stem_and_head(model)
+        self._sampler = _Sampler(self._head, shared)
 
     @property
     def dropout_layers(self):
@@ -101,21 +102,55 @@ class MCDropout:
 
     def draw(self, images, batch_size=8, case=0):
         """Yield the samples that `predict` averages, one after the other, each `(images, *spatial, classes)`."""
+        for network in self.networks(case):
+            yield np.concatenate([network(batch, start, batch_size) for start, batch in _batches(images, batch_size)])
+
+    def networks(self, case=0):
+        """Yield the sampled networks, one a sample.
+
+        Each is `network(images, start=0, batch_size=None, phase=None)` and gives probabilities `(images, *spatial,
+        classes)`: `start` is the number of the first image, `phase` where a window begins (see `anchored`).
+        """
         for sample in range(self.samples):
-            yield np.concatenate(
-                [
-                    self._sample(self._features(batch), len(batch), batch_size, case, sample, start)
-                    for start, batch in _batches(images, batch_size)
-                ]
+
+            def network(images, start=0, batch_size=None, phase=None, sample=sample):
+                features = self._features(images)
+                return self._sample(features, len(images), batch_size or len(images), case, sample, start, phase)
+
+            yield network
+
+    def anchored(self, window):
+        """A copy for windows of one size, whose masks stand still in the whole image: see `SlidingWindow`.
+
+        The masks of a layer have the size of its window and repeat, so `phase`, the first voxel of a window modulo its
+        sides, says by how much they are rolled. Its `strides`, one an axis, are what `phase` must be a multiple of.
+
+        Raises:
+            ValueError: If the images of a batch have masks of their own, or the sides of a window are not multiples of
+                those that a dropout layer sees.
+        """
+        if not self.shared:
+            raise ValueError(
+                "Masks anchored to an image need MCDropout(shared=True), or SlidingWindow(consistent=False)."
             )
+        other = copy.copy(self)
+        other._sampler = _Sampler(self._head, True, tuple(window))
+        channels = self.model.input_shape[-1]
+        features = keras.KerasTensor((1, *window, channels))
+        other._sampler(features if self._stem is None else self._stem(features))
+        strides = [twin.strides for twin in other._sampler.twins]
+        other.strides = tuple(math.lcm(*of_axis) for of_axis in zip(*strides))
+        return other
 
     def _features(self, batch):
         """What the deterministic first part of the model makes of a batch; it is the same for every sample."""
         return batch if self._stem is None else self._stem.predict_on_batch(batch)
 
-    def _sample(self, features, count, batch_size, case, sample, start):
+    def _sample(self, features, count, batch_size, case, sample, start, phase=None):
         # Shared masks do not depend on the position in the volume, so batches of any size give the same sample.
         self._sampler.seed([self.seed, case, sample, 0 if self.shared else start])
+        if phase is not None:
+            self._sampler.place(phase)
         if keras.backend.backend() == "jax" and count < batch_size:
             # JAX compiles again for every batch size.
             features = keras.tree.map_structure(
@@ -131,11 +166,11 @@ class MCDropout:
 class _Sampler(keras.Model):
     """The model with its dropout layers redirected to `_Twin` layers while it is traced. Never saved."""
 
-    def __init__(self, model, shared):
+    def __init__(self, model, shared, window=None):
         super().__init__(name="sampler")
         self.model = model
         self.dropouts = [layer for layer in _all_layers(model) if isinstance(layer, FAMILY) and layer.rate > 0]
-        self.twins = [_Twin(layer, shared) for layer in self.dropouts]
+        self.twins = [_Twin(layer, shared, window) for layer in self.dropouts]
 
     def call(self, images, training=False):
         for layer, twin in zip(self.dropouts, self.twins):
@@ -153,23 +188,35 @@ class _Sampler(keras.Model):
             state = np.random.SeedSequence([*identity, index]).generate_state(2) >> 1
             twin.random.state.assign(ops.cast(state.astype("int64"), twin.random.state.dtype))
 
+    def place(self, phase):
+        """Roll the masks of the next prediction to where its windows begin."""
+        for twin in self.twins:
+            twin.phase.assign(np.asarray(phase, dtype="int32"))
+
 
 class _Twin(layers.Layer):
-    """Applies the dropout of another layer with masks of its own generator."""
+    """Applies the dropout of another layer with masks of its own generator, anchored to an image if it has a window."""
 
-    def __init__(self, layer, shared):
+    def __init__(self, layer, shared, window=None):
         super().__init__(dtype=layer.dtype_policy, name=f"{layer.name}_twin")
         # In a list: an attribute that is a layer would be tracked.
         self._original = [layer]
         self.shared = shared
         self.random = keras.random.SeedGenerator(0)
+        self.window = window
+        self.strides = None
+        if window is not None:
+            self.phase = self.add_weight(
+                shape=(len(window),), initializer="zeros", dtype="int32", trainable=False, name="phase"
+            )
 
     def call(self, x):
         layer = self._original[0]
         shape = self._noise_shape(x)
         if isinstance(layer, layers.GaussianDropout):
             deviation = math.sqrt(layer.rate / (1 - layer.rate))
-            return x * keras.random.normal(shape, mean=1.0, stddev=deviation, dtype=x.dtype, seed=self.random)
+            noise = keras.random.normal(shape, mean=1.0, stddev=deviation, dtype=x.dtype, seed=self.random)
+            return x * self._anchored(noise, x)
         levels = round(256 * (1 - layer.rate))
         if 0 < levels < 256:
             keep_rate = levels / 256
@@ -177,9 +224,33 @@ class _Twin(layers.Layer):
         else:
             keep_rate = 1 - layer.rate
             keep = keras.random.uniform(shape, dtype="float32", seed=self.random) < keep_rate
+        keep = self._anchored(keep, x)
         if isinstance(layer, layers.AlphaDropout):
             return _alpha_dropout(x, keep, keep_rate)
         return ops.where(keep, x * (1 / keep_rate if keep_rate else 0.0), ops.zeros((), x.dtype))
+
+    def _anchored(self, mask, x):
+        """The mask as it lies in the image: rolled by the phase of the window, in cells of this layer."""
+        if self.window is None:
+            return mask
+        axes = len(self.window)
+        sides = x.shape[1:-1]
+        if len(sides) != axes:
+            self.strides = (1,) * axes  # Of features without places, such as pooled ones.
+            return mask
+        if any(side is None or window % side for window, side in zip(self.window, sides)):
+            raise ValueError(
+                f"Dropout layer {self._original[0].name!r} sees {tuple(sides)} cells of a window of {self.window} "
+                "voxels: its masks cannot be anchored. Use sides that are multiples of the network's total stride, or "
+                "SlidingWindow(consistent=False)."
+            )
+        self.strides = tuple(window // side for window, side in zip(self.window, sides))
+        for axis, (side, stride) in enumerate(zip(sides, self.strides)):
+            if mask.shape[axis + 1] == side > 1:
+                cells = (ops.arange(side, dtype="int32") + self.phase[axis] // stride) % side
+                rolled = ops.take(ops.cast(mask, "uint8") if mask.dtype == bool else mask, cells, axis=axis + 1)
+                mask = ops.cast(rolled, mask.dtype)
+        return mask
 
     def _noise_shape(self, x):
         layer = self._original[0]

@@ -8,6 +8,7 @@ from keras_uq.metrics.dice_metric import DiceMetric
 from keras_uq.metrics.overlap import (
     confusion_counts,
     dice,
+    f_beta,
     jaccard,
     precision,
     sensitivity,
@@ -39,6 +40,7 @@ __all__ = [
     "confusion_counts",
     "dice",
     "error_detection_auroc",
+    "f_beta",
     "hausdorff95",
     "jaccard",
     "map_statistics",

@@ -70,6 +70,27 @@ def precision(mask, predicted_mask):
     return _ratio(tp, tp + fp)
 
 
+def f_beta(mask, predicted_mask, beta=1.0):
+    """F-score of one case, for which sensitivity counts `beta` times as much as precision.
+
+    Args:
+        mask: Booleans, any shape.
+        predicted_mask: Booleans, same shape.
+        beta: Above 0; 1 gives `dice`.
+
+    Returns:
+        `(1 + b) TP / ((1 + b) TP + b FN + FP)` with `b = beta ** 2`, a float in `[0, 1]`; NaN if both masks are empty.
+
+    Reference:
+        Zhang et al. (2025) report F2 without a formula: 5 TP / (5 TP + 4 FN + FP).
+    """
+    if not beta > 0:
+        raise ValueError(f"Expected `beta` above 0. Received: beta={beta!r}.")
+    tp, fp, fn, _ = confusion_counts(mask, predicted_mask)
+    square = beta**2
+    return _ratio((1 + square) * tp, (1 + square) * tp + square * fn + fp)
+
+
 def soft_counts(mask, probability):
     """Sums from which a soft Dice can be pooled over cases.
 

@@ -18,6 +18,7 @@ from keras_uq.plots.panels import (
 )
 from keras_uq.plots.probabilities import measures_against, probability_histograms, threshold_curves
 from keras_uq.plots.scores import case_scores, confidence, learning_curves, violin
+from keras_uq.plots.surfaces import surface_panel
 
 __all__ = [
     "COLOURS",
@@ -37,6 +38,7 @@ __all__ = [
     "reliability_diagram",
     "segment_regression",
     "softmax_panel",
+    "surface_panel",
     "threshold_curves",
     "threshold_panel",
     "violin",

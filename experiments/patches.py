@@ -1,0 +1,112 @@
+"""Parts of volumes: random patches to train on, fixed tiles to validate on."""
+
+import functools
+import itertools
+
+import keras
+import numpy as np
+
+from experiments.batches import OPEN_FILES, targets
+from keras_uq.inference import window_starts
+
+# Foreground voxels remembered of a case, to centre patches on.
+CENTRES = 4096
+
+
+class Patches(keras.utils.PyDataset):
+    """Random patches of a set's volumes; every second one is centred on a voxel of the foreground.
+
+    A case is drawn evenly for each patch, then a place. A patch lies within its volume; a volume smaller than the patch
+    is padded with zeros behind. A case without foreground is drawn from at random.
+
+    Args:
+        prepared: `data_prep.prepared.Prepared`.
+        part: `"train"`, `"validation"` or `"test"`.
+        size: Sides of a patch, `(depth, height, width)`.
+        batch: Patches a batch.
+        steps: Batches an epoch; `None` for as many patches as there are volumes.
+        seed: What is drawn is a function of it, of `epoch` and of the patch's number.
+        classes: Classes with the background.
+
+    Attributes:
+        epoch: Set it before the epoch begins (`FollowEpoch`).
+    """
+
+    def __init__(self, prepared, part, size, batch, steps, seed, classes):
+        super().__init__(workers=1)  # As in `Batches`.
+        self.cases = prepared.split[part]
+        self._image = functools.lru_cache(OPEN_FILES)(prepared.image)
+        self._mask = functools.lru_cache(OPEN_FILES)(prepared.mask)
+        self._centres = functools.lru_cache(None)(self._find_centres)
+        self.size = tuple(size)
+        self.batch = batch
+        self.steps = steps or -(-len(self.cases) // batch)
+        self.seed = seed
+        self.classes = classes
+        self.epoch = 0
+
+    def __len__(self):
+        return self.steps
+
+    def __getitem__(self, number):
+        places = [self.place(number * self.batch + index) for index in range(self.batch)]
+        images, masks = zip(*[cut(self._image(case), self._mask(case), corner, self.size) for case, corner in places])
+        return np.stack(images), targets(np.stack(masks), self.classes)
+
+    def place(self, number):
+        """Case and first voxel of a patch of this epoch, by its number."""
+        rng = np.random.default_rng([self.seed, self.epoch, number])
+        case = self.cases[rng.integers(len(self.cases))]
+        space = self._mask(case).shape[:-1]
+        centres = self._centres(case) if number % 2 else ()
+        if len(centres):
+            corner = centres[rng.integers(len(centres))] - np.array(self.size) // 2
+        else:
+            corner = rng.integers(0, np.maximum(np.array(space) - self.size, 0) + 1)
+        return case, tuple(np.clip(corner, 0, np.maximum(np.array(space) - self.size, 0)).tolist())
+
+    def _find_centres(self, case):
+        found = np.flatnonzero(np.asarray(self._mask(case)))
+        if len(found) > CENTRES:
+            found = np.random.default_rng(self.seed).choice(found, CENTRES, replace=False)
+        return np.stack(np.unravel_index(found, self._mask(case).shape[:-1]), axis=-1)
+
+
+class Tiles(keras.utils.PyDataset):
+    """Every voxel of a set's volumes at least once, in windows side by side; the last of an axis is moved inwards.
+
+    Args:
+        prepared: `data_prep.prepared.Prepared`.
+        part: `"train"`, `"validation"` or `"test"`.
+        size: Sides of a window, `(depth, height, width)`.
+        batch: Windows a batch.
+        classes: Classes with the background.
+    """
+
+    def __init__(self, prepared, part, size, batch, classes):
+        super().__init__(workers=1)
+        self._image = functools.lru_cache(OPEN_FILES)(prepared.image)
+        self._mask = functools.lru_cache(OPEN_FILES)(prepared.mask)
+        self.size = tuple(size)
+        self.batch = batch
+        self.classes = classes
+        self.index = []
+        for case in prepared.split[part]:
+            axes = [window_starts(*sides, overlap=0) for sides in zip(self._mask(case).shape, self.size)]
+            self.index += [(case, corner) for corner in itertools.product(*axes)]
+
+    def __len__(self):
+        return -(-len(self.index) // self.batch)
+
+    def __getitem__(self, number):
+        places = self.index[number * self.batch : (number + 1) * self.batch]
+        images, masks = zip(*[cut(self._image(case), self._mask(case), corner, self.size) for case, corner in places])
+        return np.stack(images), targets(np.stack(masks), self.classes)
+
+
+def cut(image, mask, corner, size):
+    """The patch of both that begins at `corner`, with zeros behind where the volume ends before it."""
+    inside = tuple(slice(start, start + side) for start, side in zip(corner, size))
+    parts = [np.asarray(volume[inside]) for volume in (image, mask)]
+    missing = [(0, side - have) for side, have in zip(size, parts[0].shape)]
+    return tuple(np.pad(part, [*missing, (0, 0)]) for part in parts)
