@@ -75,8 +75,9 @@ class Settings:
     Nesterov's momentum, else Adam. With `plateau` the rate falls by `decay_factor` after so many epochs without a
     better `monitor`, else each `decay_every` epochs; `plateau_delta` is by how much it must be better. With
     `hard_dice`, `val_dice` is that of predicted classes, not of probabilities. `augmentation` names one of
-    `experiments.augmentation`. With a `patch`, its sides in voxels, the network takes patches of volumes, which keep their
-    size each, and is tested by sliding window. `spacing` and `crop` are as in `Preprocessing`, `margin` as in `metrics.bounding_box`.
+    `experiments.augmentation`. With a `patch`, its sides in voxels, the network takes patches of volumes, which keep
+    their size each, and is tested by sliding window. `spacing` and `crop` are as in `Preprocessing`, `margin` as in
+    `metrics.bounding_box`.
     """
 
     max_cases: int | None = None
