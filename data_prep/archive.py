@@ -72,6 +72,7 @@ class Archive:
         read_label: Path of a label, likewise.
         read_geometry: Path of an image to its shape and affine.
         splits: Ways to split it, the usual one first: `{name: (cases, seed) -> names under train, validation, test}`.
+        check: `(image, label)`, both `Scan`, to `(code, detail)` pairs that this collection alone knows to look for.
         pictures: Whether its cases are pictures, which have no voxel size; their masks are also kept in full size.
     """
 
@@ -84,6 +85,7 @@ class Archive:
     read_label: Callable = read_nifti
     read_geometry: Callable = read_geometry
     splits: dict = field(default_factory=lambda: {"patients": seeded_split()})
+    check: Callable = lambda image, label: ()
     pictures: bool = False
 
 

@@ -28,6 +28,8 @@ KINDS = {
     "unknown_label": (FATAL, "Add the value to `labels` of dataset.json, or mend the label."),
     "image_not_finite": (FATAL, "Replace NaN and infinity, for instance by the air value."),
     "image_constant": (FATAL, "Restore the image: every voxel has one value."),
+    "label_off_organ": (FATAL, "Take image and label of one release; one of them is flipped or of another scan."),
+    "label_uneven": (WARNING, "Look at the case: a flipped label would lie on more even tissue."),
     "affine_mismatch": (WARNING, "Image and label lie elsewhere in space; they are paired voxel by voxel."),
     "affine_zooms": (WARNING, "The affine's voxel size is not the header's; the header's is used."),
     "unit_spacing": (WARNING, "Compare with the original scan: a voxel of exactly 1 mm may be a lost spacing."),

@@ -9,12 +9,15 @@ import shutil
 import sys
 from pathlib import Path
 
-from data_prep import acdc, prostate
+from data_prep import acdc, pancreas_ct, prostate
 from data_prep.decathlon import TASKS
+from data_prep.extract import extract
 from data_prep.pictures import FILES
 
 # What is lost of a broken transfer.
 CHUNK = 2**16
+# Image collections of The Cancer Imaging Archive: name there, and what their series are described as.
+COLLECTIONS = {"pancreas_ct": (pancreas_ct.COLLECTION, None), "prostatex": ("PROSTATEx", prostate.AXIAL)}
 # Files whose address does not end in their name.
 NAMES = {acdc.URL: "ACDC.zip", prostate.PROMISE12_URL: "training_data.zip"}
 
@@ -117,6 +120,8 @@ def archives():
         found.setdefault(collection, []).append((url, checksum))
     # ACDC is zipped anew for every download, so its checksum says nothing.
     found["acdc"] = [(acdc.URL, None)]
+    found["pancreas_ct"] = [(pancreas_ct.LABELS_URL, f"sha256:{pancreas_ct.LABELS_SHA256}")]
+    found["prostatex"] = []
     found["promise12"] = [(prostate.PROMISE12_URL, f"sha256:{prostate.PROMISE12_SHA256}")]
     return found
 
@@ -127,8 +132,8 @@ def main(arguments=None):
     parser.add_argument(
         "dataset",
         choices=sorted(archives()),
-        help="a task of the Medical Segmentation Decathlon (CC BY-SA 4.0), dsb2018 (CC0); isic2018, acdc and promise12 "
-        "have terms of their own",
+        help="a task of the Medical Segmentation Decathlon (CC BY-SA 4.0), dsb2018 (CC0), pancreas_ct and prostatex "
+        "(CC BY 3.0, of prostatex the images alone); isic2018, acdc and promise12 have terms of their own",
     )
     parser.add_argument("--to", required=True, help="folder for the archive; use its parent as DATA")
     options = parser.parse_args(arguments)
@@ -137,10 +142,24 @@ def main(arguments=None):
             if checksum is None:
                 print(f"{url.rpartition('/')[2]}: no checksum is published, so none is compared.")
             print(fetch(url, checksum, options.to, NAMES.get(url)))
+        if options.dataset in COLLECTIONS:
+            _fetch_collection(options.dataset, Path(options.to))
     except DownloadError as error:
         print(f"{error}", file=sys.stderr)
         return 2
     return 0
+
+
+def _fetch_collection(dataset, folder):
+    """Series of a collection, and what was downloaded beside them unpacked."""
+    from data_prep.tcia import fetch_collection
+
+    collection, description = COLLECTIONS[dataset]
+    for packed in sorted(folder.glob("*.zip")):
+        if not (folder / packed.stem).exists():
+            extract(packed, folder / packed.stem)
+    found = fetch_collection(collection, folder / collection, description)
+    print(f"{len(found)} series: {folder / collection}")
 
 
 if __name__ == "__main__":

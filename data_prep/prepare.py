@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data_prep import acdc, atlas, brats, decathlon, pictures, prostate
+from data_prep import acdc, atlas, brats, decathlon, pancreas_ct, pictures, prostate
 from data_prep.archive import BadDataset
 from data_prep.checks import FATAL, Finding, Report, check_pair
 from data_prep.extract import extract
@@ -21,6 +21,7 @@ LAYOUTS = (
     (atlas.is_atlas, atlas.open_archive),
     (acdc.is_acdc, acdc.open_archive),
     (brats.is_brats, brats.open_archive),
+    (pancreas_ct.is_pancreas_ct, pancreas_ct.open_archive),
     (prostate.is_promise12, prostate.open_promise12),
     (prostate.is_prostatex, prostate.open_prostatex),
 )
@@ -181,6 +182,7 @@ def _prepare_case(case, archive, foreground, preprocessing, writer):
         return findings, None
     image, label = scans
     findings = check_pair(case.name, image, label, archive.labels, archive.modality)
+    findings += [Finding(case.name, *found) for found in archive.check(image, label)]
     digest = hashlib.sha256(np.ascontiguousarray(image.voxels)).hexdigest()
     if any(finding.severity == FATAL for finding in findings):
         return findings, digest

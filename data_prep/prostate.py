@@ -11,8 +11,8 @@ from keras_uq.preprocessing import BadScan, Scan
 
 LABELS = {0: "background", 1: "prostate"}
 PROSTATEX = (
-    "PROSTATEx is not downloaded automatically. Take the axial T2 series (t2_tse_tra, CC BY 3.0, no login) of the "
-    "patients with masks from https://doi.org/10.7937/K9TCIA.2017.MURS5CL, as DICOM, and the masks of Meyer et al. "
+    "Download the axial T2 series of PROSTATEx (t2_tse_tra, CC BY 3.0, no login, all 346 patients): python -m "
+    "data_prep.download prostatex --to <folder>. The masks have to be fetched by hand: those of Meyer et al. "
     "(ISBI 2018, 40 patients, http://isgwww.cs.uni-magdeburg.de/cas/isbi2018/) or PROSTATEx-Seg-HiRes "
     "(https://doi.org/10.7937/TCIA.2019.DEG7ZG1U, DICOM SEG). Put both anywhere below the folder: every path has to "
     "name its patient, as ProstateX-0004."

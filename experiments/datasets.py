@@ -8,7 +8,7 @@ import json
 import os
 from pathlib import Path
 
-from data_prep import acdc, atlas, brats, decathlon, prostate, synthetic_ct, synthetic_nuclei
+from data_prep import acdc, atlas, brats, decathlon, pancreas_ct, prostate, synthetic_ct, synthetic_nuclei
 from data_prep.pictures import COLLECTIONS
 from data_prep.prepare import archives_of, open_source, prepare
 from data_prep.prepared import Prepared
@@ -18,6 +18,7 @@ HOW_TO_GET = {
     "atlas23": atlas.HOW_TO_GET,
     "acdc": acdc.HOW_TO_GET,
     "brats2017": brats.HOW_TO_GET,
+    "pancreas_ct": pancreas_ct.HOW_TO_GET,
     "prostatex": prostate.PROSTATEX,
     "promise12": prostate.PROMISE12,
 }

@@ -73,7 +73,7 @@ def parts(run):
 
 
 def measure(run, frames):
-    """Means over test cases in percent (each the mean of its networks) with bootstrap intervals; spread and extremes."""
+    """Means over test cases in percent (each the mean of its networks) with bootstrap intervals; std and extremes."""
     together = pd.concat([derive(cases) for cases in frames])
     of_cases = together.groupby("case").mean(numeric_only=True)
     found = {}
@@ -181,8 +181,8 @@ def _sections(folder, table):
 
 def _notes(run):
     return [
-        "Means over test cases, each the mean of its networks; arg-max masks on the grid that the network saw; best and "
-        "worst: of all cases and networks.",
+        "Means over test cases, each the mean of its networks; arg-max masks on the grid that the network saw; best "
+        "and worst: of all cases and networks.",
         "The row of [12] is as published; it is another network and was not run.",
     ]
 
@@ -201,8 +201,8 @@ STUDY = Study(
     overview=lambda line: f"{line['dsc']:.2f} ± {line['dsc_std']:.2f} / {line['f2']:.2f}",
     overview_note=(
         "Published F2 (on the paper's data) → ours, in percent: DSC, mean and standard deviation over test cases / F2. "
-        "Ours are on {dataset}: no reproduction of the published column. Departures from the protocol are in the linked "
-        "tables."
+        "Ours are on {dataset}: no reproduction of the published column. Departures from the protocol are in the "
+        "linked tables."
     ),
     interval="95 % bootstrap interval of the mean over test cases",
     notes=_notes,

@@ -1,7 +1,8 @@
 """Predictors with uncertainty, for any Keras model.
 
 `MCDropout` and `Ensemble` share one interface: `.predict(images)` gives `UncertaintyMaps`, `.draw(images)` one sample
-after the other; `SlidingWindow` has it for whole volumes, window by window. `predict_nifti` and the command `keras-uq predict` write the maps of a scan next to it.
+after the other; `SlidingWindow` has it for whole volumes, window by window. `predict_nifti` and the command
+`keras-uq predict` write the maps of a scan next to it.
 """
 
 from keras_uq.inference.ensemble import Ensemble

@@ -130,13 +130,16 @@ class MCDropout:
                 those that a dropout layer sees.
         """
         if not self.shared:
+            raise ValueError("Masks anchored to an image need MCDropout(shared=True). Or: consistent=False.")
+        shape = getattr(self.model, "input_shape", None)
+        if not isinstance(shape, tuple) or shape[-1] is None:
             raise ValueError(
-                "Masks anchored to an image need MCDropout(shared=True), or SlidingWindow(consistent=False)."
+                "Masks anchored to an image need a model that knows its input_shape: a functional or sequential one. "
+                "Or: consistent=False."
             )
         other = copy.copy(self)
         other._sampler = _Sampler(self._head, True, tuple(window))
-        channels = self.model.input_shape[-1]
-        features = keras.KerasTensor((1, *window, channels))
+        features = keras.KerasTensor((1, *window, shape[-1]))
         other._sampler(features if self._stem is None else self._stem(features))
         strides = [twin.strides for twin in other._sampler.twins]
         other.strides = tuple(math.lcm(*of_axis) for of_axis in zip(*strides))
