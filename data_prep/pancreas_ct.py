@@ -101,18 +101,22 @@ def check_case(image, label):
         return []
     found = {}
     for axes in itertools.chain.from_iterable(itertools.combinations((1, 2), count) for count in (0, 1, 2)):
-        tissue = np.clip(image.voxels[np.flip(mask, axes) if axes else mask], *TISSUE)
-        found["".join("xyz"[axis] for axis in axes)] = (float(tissue.mean()), float(tissue.std()))
-    mean, std = found[""]
-    flipped = {name: values for name, values in found.items() if name}
-    if not PLAUSIBLE[0] <= mean <= PLAUSIBLE[1]:
-        better = [name for name, (other, _) in flipped.items() if PLAUSIBLE[0] <= other <= PLAUSIBLE[1]]
-        hint = f" Flipped along {' or '.join(better)} it would not." if better else ""
-        return [("label_off_organ", f"The mask's mean is {mean:.0f} HU.{hint}")]
-    name, (_, least) = min(flipped.items(), key=lambda entry: entry[1][1])
-    if least < std:
-        return [("label_uneven", f"Within the mask the std is {std:.0f} HU; flipped along {name}, {least:.0f} HU.")]
+        tissue = image.voxels[np.flip(mask, axes) if axes else mask]
+        found["".join("xyz"[axis] for axis in axes)] = (float(tissue.mean()), float(np.clip(tissue, *TISSUE).std()))
+    mean, std = found.pop("")
+    likely = {name: spread for name, (other, spread) in found.items() if _is_plausible(other)}
+    if not _is_plausible(mean):
+        hint = f" Flipped along {' or '.join(likely)} it would not be." if likely else ""
+        return [("label_off_organ", f"The mask's mean is {mean:.0f} HU, which no pancreas has.{hint}")]
+    if likely and min(likely.values()) < std:
+        name = min(likely, key=likely.get)
+        detail = f"Within the mask the std is {std:.0f} HU; flipped along {name}, {likely[name]:.0f} HU."
+        return [("label_uneven", detail)]
     return []
+
+
+def _is_plausible(mean):
+    return PLAUSIBLE[0] <= mean <= PLAUSIBLE[1]
 
 
 def _series(folder):

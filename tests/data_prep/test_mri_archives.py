@@ -185,7 +185,7 @@ def ball(image, fine=1 / 3):
     return inside
 
 
-def write_series(image, folder, description, series, patient, reverse=False):
+def write_series(image, folder, description, series, patient, reverse=False, **further):
     """One DICOM file a slice; file names in an order that is not that of space."""
     folder.mkdir(parents=True)
     before = locale.setlocale(locale.LC_ALL)
@@ -205,6 +205,7 @@ def write_series(image, folder, description, series, patient, reverse=False):
             "0020|0032": "\\".join(map(str, image.TransformIndexToPhysicalPoint((0, 0, number)))),
             "0020|0037": "\\".join(str(direction[index]) for index in (0, 3, 6, 1, 4, 7)),
             "0020|0013": str(number + 1),
+            **further,
         }
         for tag, value in tags.items():
             part.SetMetaData(tag, value)
