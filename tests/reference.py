@@ -146,3 +146,13 @@ def unified_focal(g, p, weight, delta, gamma, power=1):
 def combo(g, p, alpha, beta, power=1):
     index = sum(1 - tversky(g[:, c], p[:, c], 0.5, 0.5, 1e-6, power) for c in range(g.shape[1])) / g.shape[1]
     return alpha * categorical_crossentropy(g, p, beta, 1 - beta) - (1 - alpha) * index
+
+
+def tversky_ce(g, p, alpha, beta, tversky_weight):
+    overlap = sum(tversky(g[:, c], p[:, c], alpha, beta) for c in range(g.shape[1])) / g.shape[1]
+    return tversky_weight * overlap + (1 - tversky_weight) * categorical_crossentropy(g, p)
+
+
+def dice_ce(g, p, dice_weight):
+    overlap = sum(dice(g[:, c], p[:, c]) for c in range(g.shape[1])) / g.shape[1]
+    return dice_weight * overlap + (1 - dice_weight) * categorical_crossentropy(g, p)

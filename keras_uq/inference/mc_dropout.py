@@ -141,6 +141,13 @@ class MCDropout:
         other._sampler = _Sampler(self._head, True, tuple(window))
         features = keras.KerasTensor((1, *window, shape[-1]))
         other._sampler(features if self._stem is None else self._stem(features))
+        for twin in other._sampler.twins:
+            if twin.strides is None:
+                raise ValueError(
+                    f"Dropout layer {twin.name.removesuffix('_twin')!r} sees {twin.cells} cells of a window of "
+                    f"{twin.window} voxels: its masks cannot be anchored. Use sides that are multiples of the network's "
+                    "total stride. Or: consistent=False."
+                )
         strides = [twin.strides for twin in other._sampler.twins]
         other.strides = tuple(math.lcm(*of_axis) for of_axis in zip(*strides))
         return other
@@ -242,11 +249,9 @@ class _Twin(layers.Layer):
             self.strides = (1,) * axes  # Of features without places, such as pooled ones.
             return mask
         if any(side is None or window % side for window, side in zip(self.window, sides)):
-            raise ValueError(
-                f"Dropout layer {self._original[0].name!r} sees {tuple(sides)} cells of a window of {self.window} "
-                "voxels: its masks cannot be anchored. Use sides that are multiples of the network's total stride, or "
-                "SlidingWindow(consistent=False)."
-            )
+            self.strides = None  # `anchored` refuses it.
+            self.cells = tuple(sides)
+            return mask
         self.strides = tuple(window // side for window, side in zip(self.window, sides))
         for axis, (side, stride) in enumerate(zip(sides, self.strides)):
             if mask.shape[axis + 1] == side > 1:

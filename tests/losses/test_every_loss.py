@@ -26,9 +26,11 @@ OVERLAP = [
 # One expression of the whole distribution: with exclusive classes, more than a mean over classes.
 CATEGORICAL = [losses.CategoricalCrossentropy(), losses.AsymmetricFocal(gamma=0.5)]
 COMPOUND = [losses.Combo(beta=0.6), losses.AsymmetricFocalTversky(gamma=0.2), losses.UnifiedFocal(weight=0.3)]
+# An overlap loss and the cross-entropy of the whole distribution.
+FUSED = [losses.TverskyCE(alpha=0.7, beta=0.3, tversky_weight=0.6), losses.DiceCE(dice_weight=0.3)]
 VOXELWISE = [losses.LogCosh(), losses.BinaryCrossentropy()]
 STRUCTURAL = [losses.SSIM(), losses.Hybrid()]
-EVERY_LOSS = [*OVERLAP, *VOXELWISE, *STRUCTURAL, *CATEGORICAL, *COMPOUND]
+EVERY_LOSS = [*OVERLAP, *VOXELWISE, *STRUCTURAL, *CATEGORICAL, *COMPOUND, *FUSED]
 # The "++" forms go through the questions about values and slopes.
 PLUS_PLUS = [
     losses.Dice(squared=True, name="dice_squared"),
@@ -89,10 +91,10 @@ def twin(loss, y_true, y_pred):
     """The slow twin of a loss: mean over classes of each image, or one expression of all classes."""
     function = getattr(reference, loss.name)
     power = {"power": loss.penalty_gamma} if loss in PLUS_PLUS and loss.name != "dice_squared" else {}
-    if loss.name in {other.name for other in (*CATEGORICAL, *COMPOUND)}:
+    if loss.name in {other.name for other in (*CATEGORICAL, *COMPOUND, *FUSED)}:
         own = {
             name: loss.arguments[name]
-            for name in ("alpha", "beta", "weight", "delta", "gamma")
+            for name in ("alpha", "beta", "weight", "delta", "gamma", "tversky_weight", "dice_weight")
             if name in loss.arguments
         }
         pairs = zip(y_true.astype("float64"), y_pred.astype("float64"))
@@ -255,7 +257,7 @@ def test_ignored_voxels_change_nothing(loss, shape):
     np.testing.assert_allclose(by_mask, before, rtol=1e-6)
 
 
-@pytest.mark.parametrize("loss", [*OVERLAP, *VOXELWISE, *CATEGORICAL, *COMPOUND], ids=lambda loss: loss.name)
+@pytest.mark.parametrize("loss", [*OVERLAP, *VOXELWISE, *CATEGORICAL, *COMPOUND, *FUSED], ids=lambda loss: loss.name)
 def test_ignoring_is_cutting_out(loss):
     y_true, y_pred = random_pair()
     masked = y_true.copy()
@@ -294,7 +296,13 @@ def test_class_weights_multiply_the_terms_of_cross_entropies(loss):
 def test_background_is_channel_zero_and_only_where_there_are_classes(loss):
     y_true, y_pred = random_pair(SHAPES["2D classes"])
     without = values(loss, y_true, y_pred, include_background=False)
-    np.testing.assert_allclose(without, values(loss, y_true, y_pred, class_weights=[0, 1, 1]), rtol=1e-6)
+    expected = values(loss, y_true, y_pred, class_weights=[0, 1, 1])
+    if loss in FUSED:
+        # Cross-entropy is of all classes all the same.
+        weight = 1 - loss.arguments.get("tversky_weight", loss.arguments.get("dice_weight"))
+        background = -(y_true[..., 0] * np.log(y_pred[..., 0])).mean(axis=(1, 2))
+        expected = expected + weight * background
+    np.testing.assert_allclose(without, expected, rtol=1e-5)
     independent = values(loss, y_true, y_pred, include_background=False, multilabel=True)
     np.testing.assert_allclose(independent, values(loss, y_true, y_pred, multilabel=True), rtol=1e-6)
     each = [values(loss, y_true[..., c : c + 1], y_pred[..., c : c + 1]) for c in range(3)]
@@ -487,6 +495,7 @@ def small_model():
 
 
 def test_the_battery_leaves_no_loss_out():
-    public = {name for name in losses.__all__ if isinstance(getattr(losses, name), type)} - {"SegmentationLoss"}
+    public = {name for name in losses.__all__ if isinstance(getattr(losses, name), type)}
+    public -= {"SegmentationLoss", "TverskyCEWeights"}
     assert public == {type(loss).__name__ for loss in EVERY_LOSS}
     assert keras_uq.losses is losses
