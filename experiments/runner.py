@@ -195,7 +195,9 @@ def run_cell(table, row, seed, settings, data, folder, tensorboard=None, seeds=(
     if model is not None:
         steps = Preprocessing(**data.description["preprocessing"])
         quality = study.of(table.paper).quality(tables)
-        save_model(model, cell / "model.keras", steps, multilabel=row.multilabel, quality=quality)
+        save_model(
+            model, cell / "model.keras", steps, multilabel=row.multilabel, quality=quality, window=settings.patch
+        )
     # The record of the training goes first and comes last: it never stands beside weights of another one.
     names = (*map(weights_file, MODES), "history.csv", "training.json")
     for name in reversed(names):

@@ -1,6 +1,5 @@
 """What every paper's scoring shares: cases in one order, and what a predicted mask is worth."""
 
-import dataclasses
 import math
 
 import numpy as np
@@ -33,12 +32,7 @@ def predict_case(predictor, image, number, depth=None, batch_size=8, whole=False
         return predictor.predict(image, batch_size=batch_size, case=number)
     volume = image if whole else padded(image, depth)
     maps = predictor.predict(volume[np.newaxis], batch_size=batch_size if whole else 1, case=number)
-    arrays = {
-        entry.name: getattr(maps, entry.name)[0, : len(image)]
-        for entry in dataclasses.fields(maps)
-        if entry.name != "samples"
-    }
-    return dataclasses.replace(maps, **arrays)
+    return maps[0, : len(image)]
 
 
 def foreground_probability(mean):

@@ -10,7 +10,14 @@ from keras_uq.inference.maps import UncertaintyMaps
 from keras_uq.inference.mc_dropout import MCDropout
 from keras_uq.inference.multilabel import exclusive
 from keras_uq.inference.nifti import predict_nifti
-from keras_uq.inference.published import load_model, read_multilabel, read_preprocessing, read_quality, save_model
+from keras_uq.inference.published import (
+    load_model,
+    read_multilabel,
+    read_preprocessing,
+    read_quality,
+    read_window,
+    save_model,
+)
 from keras_uq.inference.quality import ClassQuality, QualityCard, logit_dice
 from keras_uq.inference.sliding_window import SlidingWindow, window_starts
 from keras_uq.inference.temperature import TemperatureScaling, fit_temperature, scale_probabilities
@@ -33,6 +40,7 @@ __all__ = [
     "read_multilabel",
     "read_preprocessing",
     "read_quality",
+    "read_window",
     "save_model",
     "scale_probabilities",
     "softmax_threshold",

@@ -29,11 +29,15 @@ def _parser():
     predict.add_argument("--out", required=True, help="folder for the maps")
     predict.add_argument("--samples", type=int, default=20, help="Monte Carlo dropout samples of each model (20)")
     predict.add_argument("--seed", type=int, default=0, help="of the dropout masks (0)")
-    predict.add_argument("--batch-size", type=int, default=8, help="slices at a time (8)")
+    predict.add_argument("--batch-size", type=int, help="slices (8) or windows (1) at a time")
+    predict.add_argument(
+        "--window", type=_sides, help="of a 3D model that carries none: its sides in voxels, slices first: 96,96,96"
+    )
+    predict.add_argument("--overlap", type=float, default=0.5, help="share that neighbouring windows share (0.5)")
     predict.add_argument(
         "--deterministic", action="store_true", help="leave dropout off: an ensemble of its members alone"
     )
-    predict.add_argument("--independent-masks", action="store_true", help="masks of its own for each slice")
+    predict.add_argument("--independent-masks", action="store_true", help="masks of its own for each slice or window")
     predict.add_argument("--preprocessing", help="JSON file, for a model that carries none")
     predict.add_argument("--quality", help="JSON file of a quality card, for models that carry none or an ensemble")
     predict.add_argument("--again", action="store_true", help="predict scans whose maps are there already")
@@ -124,6 +128,31 @@ def _preprocessing(options):
 
 
 def _predictor(options):
+    """Of slices, or of windows where the models or the user name some."""
+    from keras_uq.inference.published import read_window
+    from keras_uq.inference.sliding_window import SlidingWindow
+
+    windows = {options.window or read_window(model) for model in options.model}
+    if len(windows) > 1:
+        raise ValueError(f"The models were trained on different windows, {windows}: choose one with --window.")
+    (window,) = windows
+    predictor = _sampler(options)
+    if window is None:
+        return predictor
+    return SlidingWindow(predictor, window, options.overlap, consistent=not options.independent_masks)
+
+
+def _sides(text):
+    try:
+        sides = tuple(int(side) for side in text.split(","))
+    except ValueError:
+        sides = ()
+    if len(sides) != 3 or min(sides) < 1:
+        raise argparse.ArgumentTypeError(f"expected three sides such as 96,96,96, not {text!r}")
+    return sides
+
+
+def _sampler(options):
     from keras_uq.inference.ensemble import Ensemble
     from keras_uq.inference.mc_dropout import MCDropout
     from keras_uq.inference.published import load_model, read_multilabel

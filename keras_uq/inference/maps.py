@@ -42,6 +42,11 @@ class UncertaintyMaps:
             return (self.mean[..., 0] >= 0.5).astype("uint8")
         return np.argmax(self.mean, axis=-1).astype("uint8")
 
+    def __getitem__(self, image):
+        """The maps of one image, without the first axis."""
+        arrays = {entry.name: getattr(self, entry.name)[image] for entry in fields(self) if entry.name != "samples"}
+        return type(self)(**arrays, samples=self.samples)
+
     @classmethod
     def concatenate(cls, parts):
         """The maps of several batches, one after the other."""

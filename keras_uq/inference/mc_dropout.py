@@ -145,8 +145,8 @@ class MCDropout:
             if twin.strides is None:
                 raise ValueError(
                     f"Dropout layer {twin.name.removesuffix('_twin')!r} sees {twin.cells} cells of a window of "
-                    f"{twin.window} voxels: its masks cannot be anchored. Use sides that are multiples of the network's "
-                    "total stride. Or: consistent=False."
+                    f"{twin.window} voxels: its masks cannot be anchored. Use sides that are multiples of the "
+                    "network's total stride. Or: consistent=False."
                 )
         strides = [twin.strides for twin in other._sampler.twins]
         other.strides = tuple(math.lcm(*of_axis) for of_axis in zip(*strides))

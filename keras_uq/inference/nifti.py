@@ -27,17 +27,18 @@ def sidecar_path(path, out_dir):
     return Path(out_dir) / f"{scan_name(path)}_uncertainty.json"
 
 
-def predict_nifti(predictor, path, out_dir, preprocessing, maps=MAPS, batch_size=8, quality=None):
+def predict_nifti(predictor, path, out_dir, preprocessing, maps=MAPS, batch_size=None, quality=None):
     """Write the uncertainty maps of a scan.
 
     Args:
-        predictor: An `MCDropout` or `Ensemble`.
+        predictor: An `MCDropout` or `Ensemble` of a 2D network, which takes the scan's slices; a `SlidingWindow` of
+            a 3D one takes the whole scan.
         path: Scan, `.nii` or `.nii.gz`, `(x, y, z)` or `(x, y, z, channels)`.
         out_dir: Folder for `<scan>_<map>.nii.gz` and `<scan>_uncertainty.json`; made if need be.
         preprocessing: The `Preprocessing` the model was trained with.
         maps: Which maps, of `mean` and `std` (probability), `variance`, `mask` (class numbers), `entropy` and
             `mutual_information` (nats). With two or more classes the first three have a last axis of classes.
-        batch_size: Slices at a time.
+        batch_size: Slices or windows at a time; 8 slices or 1 window by default.
         quality: A `QualityCard`; what it says about the scan goes into the JSON, class by class.
 
     Returns:
@@ -56,9 +57,14 @@ def predict_nifti(predictor, path, out_dir, preprocessing, maps=MAPS, batch_size
     out_dir.mkdir(parents=True, exist_ok=True)
     scan = read_nifti(path)
     images, geometry = preprocessing.image(scan.voxels, scan.scaled_affine)
-    _check_channels(path, images, getattr(predictor, "model", None))
+    whole = len(getattr(predictor, "window", ())) == 3
+    images = images[np.newaxis] if whole else images
+    _check_channels(path, images, getattr(predictor.predictor if whole else predictor, "model", None))
+    batch_size = batch_size or (1 if whole else 8)
     # The scan's name decides its masks, so that a folder gives the same maps in any order.
     result = predictor.predict(images, batch_size=batch_size, case=zlib.crc32(scan_name(path).encode()))
+    if whole:
+        result = result[0]
     written = {}
     for name in maps:
         if name == "mask":
@@ -107,8 +113,9 @@ def _check_channels(path, images, model):
     if not isinstance(shape, tuple):
         return
     if len(shape) != images.ndim:
+        hint = "Wrap it in SlidingWindow (command: --window 96,96,96)." if len(shape) == 5 else "Leave the window out."
         raise ValueError(
-            f"{path.name} is predicted slice by slice, {images.ndim - 2}D; the model takes {len(shape) - 2}D images."
+            f"{path.name} is predicted in {images.ndim - 2}D; the model takes {len(shape) - 2}D images. {hint}"
         )
     if shape[-1] not in (None, images.shape[-1]):
         raise ValueError(f"{path.name} has {images.shape[-1]} channels; the model takes {shape[-1]}.")

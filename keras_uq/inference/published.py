@@ -1,4 +1,4 @@
-"""A model file that carries what its scans need: preprocessing, the meaning of its channels, a quality card."""
+"""A model file that carries what its scans need: preprocessing, meaning of its channels, window, quality card."""
 
 import json
 import os
@@ -14,9 +14,10 @@ from keras_uq.preprocessing import Preprocessing
 MEMBER = "keras_uq/preprocessing.json"
 CHANNELS = "keras_uq/channels.json"
 QUALITY = "keras_uq/quality.json"
+WINDOW = "keras_uq/window.json"
 
 
-def save_model(model, path, preprocessing, multilabel=False, quality=None):
+def save_model(model, path, preprocessing, multilabel=False, quality=None, window=None):
     """Write a model and its preprocessing to one `.keras` file that needs neither our code nor a compiler to load.
 
     Args:
@@ -25,6 +26,7 @@ def save_model(model, path, preprocessing, multilabel=False, quality=None):
         preprocessing: A `Preprocessing`.
         multilabel: Its channels are independent foreground classes (see `exclusive`).
         quality: A fitted `QualityCard`, or `None`.
+        window: Sides of the windows it was trained on, for `SlidingWindow`; `None` for a model of slices.
 
     These are further members of the archive, which `keras.saving.load_model` ignores; saving the loaded model again
     with Keras loses them.
@@ -45,6 +47,8 @@ def save_model(model, path, preprocessing, multilabel=False, quality=None):
                 archive.writestr(CHANNELS, json.dumps({"multilabel": True}))
             if quality is not None:
                 archive.writestr(QUALITY, quality.to_json())
+            if window is not None:
+                archive.writestr(WINDOW, json.dumps({"window": [int(side) for side in window]}))
         os.replace(whole, path)
 
 
@@ -79,6 +83,12 @@ def read_quality(path):
     """The `QualityCard` that `save_model` put beside the model, or `None` if the file has none."""
     text = _read(path, QUALITY)
     return None if text is None else QualityCard.from_json(text)
+
+
+def read_window(path):
+    """Sides of the windows that `save_model` was told, or `None`."""
+    text = _read(path, WINDOW)
+    return None if text is None else tuple(json.loads(text)["window"])
 
 
 def _read(path, member):

@@ -1,6 +1,7 @@
 """Scan in, maps out: same affine, same grid, same units."""
 
 import json
+import zlib
 
 import keras
 import nibabel
@@ -8,7 +9,16 @@ import numpy as np
 import pytest
 
 from keras_uq import models
-from keras_uq.inference import Ensemble, MCDropout, load_model, predict_nifti, read_preprocessing, save_model
+from keras_uq.inference import (
+    Ensemble,
+    MCDropout,
+    SlidingWindow,
+    load_model,
+    predict_nifti,
+    read_preprocessing,
+    read_window,
+    save_model,
+)
 from keras_uq.inference.command import main
 from keras_uq.preprocessing import BadScan, Preprocessing
 
@@ -83,6 +93,61 @@ def test_several_classes_have_a_class_axis(write_scan, tmp_path):
     assert nibabel.load(written["mean"]).shape == (8, 6, 3, 3)
     assert nibabel.load(written["entropy"]).shape == (8, 6, 3)
     assert nibabel.load(written["mask"]).shape == (8, 6, 3)
+
+
+@pytest.fixture(scope="module")
+def volume_model():
+    keras.utils.set_random_seed(0)
+    return models.unet((None, None, None, 1), 2, (2, 4), encoder_dropout=0.3, name="small_3d")
+
+
+def test_a_3d_network_gets_the_whole_scan_in_windows(write_scan, tmp_path, volume_model):
+    path = write_scan(np.random.default_rng(0).integers(-100, 300, (21, 18, 11)).astype("int16"))
+    steps = Preprocessing(window=(300, 150))
+    predictor = SlidingWindow(MCDropout(volume_model, samples=2, seed=4), (8, 16, 16))
+    written = predict_nifti(predictor, path, tmp_path / "maps", steps)
+    assert nibabel.load(written["mean"]).shape == (21, 18, 11, 2)
+    assert nibabel.load(written["entropy"]).shape == (21, 18, 11)
+    sidecar = json.loads((tmp_path / "maps" / "scan_uncertainty.json").read_text())
+    assert (sidecar["predictor"]["window"], sidecar["samples"]) == ([8, 16, 16], 2)
+    # Slices are the first axis of the network and the last of the scan.
+    images, geometry = steps.image(np.asarray(nibabel.load(path).dataobj), nibabel.load(path).affine)
+    maps = predictor.predict(images[np.newaxis], case=zlib.crc32(b"scan"))
+    np.testing.assert_allclose(
+        np.asarray(nibabel.load(written["std"]).dataobj)[..., 1], geometry.restore(maps.std[0, ..., 1])
+    )
+    with pytest.raises(ValueError, match="the model takes 3D images. Wrap it in SlidingWindow"):
+        predict_nifti(MCDropout(volume_model, samples=2), path, tmp_path, steps)
+
+
+def test_the_command_takes_the_window_from_the_model_or_the_user(write_scan, tmp_path, volume_model, capsys):
+    path = write_scan(np.random.default_rng(0).integers(-100, 300, (21, 18, 11)).astype("int16"))
+    steps = Preprocessing(window=(300, 150))
+    save_model(volume_model, tmp_path / "with.keras", steps, window=(8, 16, 16))
+    save_model(volume_model, tmp_path / "without.keras", steps)
+    assert read_window(tmp_path / "with.keras") == (8, 16, 16)
+    assert read_window(tmp_path / "without.keras") is None
+    command = ["predict", "--image", str(path), "--samples", "2"]
+    out = {}
+    for name, further in {
+        "with": [],
+        "without": ["--window", "8,16,16"],
+        "independent": ["--window", "8,16,16", "--independent-masks"],
+    }.items():
+        model = "with" if name == "with" else "without"
+        arguments = ["--model", str(tmp_path / f"{model}.keras"), "--out", str(tmp_path / name), *further]
+        assert main([*command, *arguments]) == 0
+        out[name] = np.asarray(nibabel.load(tmp_path / name / "scan_std.nii.gz").dataobj)
+    np.testing.assert_array_equal(out["with"], out["without"])
+    assert np.abs(out["with"] - out["independent"]).max() > 1e-4
+    assert main([*command, "--model", str(tmp_path / "without.keras"), "--out", str(tmp_path / "no")]) == 2
+    assert "--window" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main([*command, "--model", str(tmp_path / "with.keras"), "--out", str(tmp_path / "x"), "--window", "8,16"])
+    assert "three sides" in capsys.readouterr().err
+    both = ["--model", str(tmp_path / "with.keras"), "--model", str(tmp_path / "without.keras")]
+    assert main([*command, *both, "--out", str(tmp_path / "x")]) == 2
+    assert "different windows" in capsys.readouterr().err
 
 
 def test_what_is_wrong_is_named(write_scan, tmp_path, model):

@@ -139,7 +139,7 @@ def disagreement(network, volume, phases):
 
 
 def test_one_sample_is_one_function_of_the_volume(unet, volume):
-    """Overlapping windows agree in each sample nearly as well as without dropout; with masks of the window they do not."""
+    """Overlapping windows agree in each sample nearly as well as without dropout; with masks of the window, not."""
     plain = MCDropout(unet, samples=12, seed=1)
     anchored = plain.anchored((16, 16, 16))
     assert anchored.strides == (4, 4, 4)
@@ -152,7 +152,7 @@ def test_one_sample_is_one_function_of_the_volume(unet, volume):
 
 
 def test_anchored_masks_are_those_of_the_volume_bit_for_bit():
-    """A pointwise network with dropout: windows of one sample agree exactly, since nothing but the mask could differ."""
+    """A pointwise network with dropout: windows of one sample agree exactly, for nothing but the mask could differ."""
     model = pointwise(dropout=0.5)
     ones = np.ones((1, 40, 24, 16, 1), "float32")
     sample = next(SlidingWindow(MCDropout(model, 1, seed=2), (16, 16, 8)).draw(ones))[0, ..., 0]
