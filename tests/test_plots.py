@@ -9,6 +9,7 @@ import pytest
 from keras_uq import plots
 from keras_uq._optional import require
 from keras_uq.metrics import Reliability
+from keras_uq.plots import surfaces
 
 
 def render(figure):
@@ -220,3 +221,19 @@ def test_segment_regression_draws_the_line_of_what_is_not_spoilt():
     np.testing.assert_allclose(line.get_ydata(), 3 - 5 * line.get_xdata(), atol=1e-6)
     assert line.get_xdata().max() == pytest.approx(0.5)
     assert "r = -1" in [text.get_text() for text in axes.texts]
+
+
+def test_surfaces_lie_where_the_bodies_are():
+    body = np.zeros((6, 12, 10), bool)
+    body[2:5, 3:9, 1:4] = True
+    maps = {"mask_volume": body, "predicted_volume": body[:, ::-1], "spacing": (3.0, 1.0, 1.0)}
+    nothing = {**maps, "predicted_volume": np.zeros_like(body)}
+    figure = plots.surface_panel({"UNet-3D, Tversky": maps, "empty": nothing}, "title")
+    truth, predicted, empty = render(figure)
+    assert truth.get_title() == "ground truth"
+    assert predicted.get_title() == "UNet-3D,\nTversky"
+    assert not empty.collections
+    points = surfaces.triangles(body, (3.0, 1.0, 1.0))[0].reshape(-1, 3)
+    # x, y, z in millimetres: half a voxel around the body, slices 3 mm apart.
+    np.testing.assert_allclose(points.min(axis=0), (0.5, 2.5, 3 * 1.5))
+    np.testing.assert_allclose(points.max(axis=0), (3.5, 8.5, 3 * 4.5))

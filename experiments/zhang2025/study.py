@@ -62,7 +62,10 @@ def published(run):
         frame = pd.read_csv(PUBLISHED / f"zhang2025_{name}.csv", dtype=str, keep_default_na=False)
         frame.index = [published_name(line) for line in frame.to_dict("records")]
         frames.append(frame.drop(columns=["model", "loss", "alpha", "beta"]))
-    flags = [";".join(dict.fromkeys(code for code in codes if code)) for codes in zip(*(f["flag"] for f in frames))]
+    flags = [
+        ";".join(dict.fromkeys(code for codes in of_row for code in codes.split(";") if code))
+        for of_row in zip(*(frame["flag"] for frame in frames))
+    ]
     both = frames[0].drop(columns="flag").join(frames[1].drop(columns="flag"))
     return both.assign(flag=flags, dataset="NIH Pancreas-CT")
 

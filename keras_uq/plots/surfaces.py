@@ -7,6 +7,7 @@ from keras_uq.plots.common import COLUMN, new_figure, short
 
 # Grid points along the longest side of a body; finer ones are thinned out.
 FINEST = 96
+LIGHT = np.array([0.4, -0.5, 0.75])
 
 
 def surface_panel(rows, title=None):
@@ -45,20 +46,33 @@ def _around(middle, reach):
     return middle - reach, middle + reach
 
 
+def triangles(volume, spacing):
+    """The surface of a body by marching cubes.
+
+    Args:
+        volume: Booleans `(depth, height, width)`, not all of them false.
+        spacing: Distances of their voxels in millimetres.
+
+    Returns:
+        Corners `(triangles, 3, 3)`, each x, y, z in millimetres, and outward directions `(triangles, 3)`. The middle of
+        the first voxel is 0. Where the body touches the end of the volume its surface is closed.
+    """
+    measure = require("skimage.measure", extra="plots", purpose="Drawing surfaces")
+    step = -(-max(np.shape(volume)) // FINEST)
+    padded = np.pad(volume, step).astype("float32")
+    points, faces, normals, _ = measure.marching_cubes(padded, 0.5, spacing=tuple(spacing), step_size=step)
+    points -= step * np.asarray(spacing)
+    return points[faces][..., ::-1], normals[faces].mean(axis=1)[:, ::-1]
+
+
 def _draw(axes, volume, spacing, colour):
     if not volume.any():
         return
-    measure = require("skimage.measure", extra="plots", purpose="Drawing surfaces")
     collections = require("mpl_toolkits.mplot3d.art3d", extra="plots", purpose="Plotting")
     colours = require("matplotlib.colors", extra="plots", purpose="Plotting")
-    step = -(-max(volume.shape) // FINEST)
-    # A rim of background closes the surface where the body touches the end.
-    padded = np.pad(volume, step).astype("float32")
-    points, triangles, normals, _ = measure.marching_cubes(padded, 0.5, spacing=tuple(spacing), step_size=step)
-    points = (points - step * spacing)[:, ::-1]
-    light = np.array([0.4, -0.5, 0.75])
-    # Of every triangle: how much it faces the light, from either side.
-    facing = np.abs(normals[triangles].mean(axis=1)[:, ::-1] @ light)
+    corners, outward = triangles(volume, spacing)
+    # How much each faces the light, from either side.
+    facing = np.abs(outward @ LIGHT)
     shade = (0.45 + 0.55 * facing / max(facing.max(), 1e-6))[:, np.newaxis]
-    faces = np.concatenate([np.array(colours.to_rgb(colour)) * shade, np.ones_like(shade)], axis=1)
-    axes.add_collection3d(collections.Poly3DCollection(points[triangles], facecolors=faces, linewidths=0))
+    filled = np.concatenate([np.array(colours.to_rgb(colour)) * shade, np.ones_like(shade)], axis=1)
+    axes.add_collection3d(collections.Poly3DCollection(corners, facecolors=filled, linewidths=0))

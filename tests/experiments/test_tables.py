@@ -33,7 +33,10 @@ TABLES = list(
 
 
 # Rows that a paper does not print.
-UNPRINTED = {"mehrtash2020": ("CE, temperature", "Dice, temperature", "CE without weights")}
+UNPRINTED = {
+    "mehrtash2020": ("CE, temperature", "Dice, temperature", "CE without weights"),
+    "zhang2025": ("UNet-3D, DiceCE 0.5/0.5",),
+}
 
 
 class Fake:
@@ -71,7 +74,7 @@ def test_every_cell_builds(table):
     for profile in table.profiles.values():
         json.dumps(dataclasses.asdict(table_module.apply_profile(table.settings, profile)))
     settings = dataclasses.replace(table.settings, filters=2, norm_momentum=0.9)
-    shape = (2, *(16,) * (3 if settings.volumes else 2), 1)
+    shape = (2, *(16,) * (3 if settings.volumes or settings.patch else 2), 1)
     models = {}
     for row in (row.of(Fake) for row in table.rows if row.loss or row.loss_of):
         keras.saving.serialize_keras_object(row.loss)

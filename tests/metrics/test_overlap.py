@@ -1,9 +1,10 @@
-"""Overlap scores against scikit-learn-free arithmetic, hand-worked values and empty cases."""
+"""Overlap scores against hand-worked values, counts voxel by voxel, scikit-learn (F-score) and empty cases."""
 
 import math
 
 import numpy as np
 import pytest
+from sklearn.metrics import fbeta_score
 
 from keras_uq import metrics
 from tests.reference import VALUES, checks
@@ -17,6 +18,7 @@ def test_scores_of_image_a_worked_by_hand():
     (check,) = checks("[sensitivity, precision, specificity, DSC, F2] of mask (p>=0.5)")
     got = [metrics.sensitivity, metrics.precision, metrics.specificity, metrics.dice]
     np.testing.assert_allclose([score(A, P >= 0.5) for score in got], check["expected"][:4])
+    np.testing.assert_allclose(metrics.f_beta(A, P >= 0.5, beta=2), check["expected"][4])
 
 
 @pytest.mark.parametrize(
@@ -40,11 +42,17 @@ def test_scores_equal_a_count_voxel_by_voxel():
         assert metrics.sensitivity(mask, predicted) == pytest.approx(tp / (tp + fn))
         assert metrics.specificity(mask, predicted) == pytest.approx(tn / (tn + fp))
         assert metrics.precision(mask, predicted) == pytest.approx(tp / (tp + fp))
+        for beta in (0.5, 1, 2):
+            flat = mask.ravel(), predicted.ravel()
+            assert metrics.f_beta(mask, predicted, beta) == pytest.approx(fbeta_score(*flat, beta=beta))
 
 
 def test_empty_cases_are_nan_where_there_is_nothing_to_score():
     assert math.isnan(metrics.dice(EMPTY, EMPTY))
     assert math.isnan(metrics.jaccard(EMPTY, EMPTY))
+    assert math.isnan(metrics.f_beta(EMPTY, EMPTY, beta=2))
+    with pytest.raises(ValueError, match="`beta` above 0"):
+        metrics.f_beta(EMPTY, EMPTY, beta=0)
     assert math.isnan(metrics.sensitivity(EMPTY, FULL))
     assert math.isnan(metrics.specificity(FULL, EMPTY))
     assert math.isnan(metrics.precision(FULL, EMPTY))

@@ -8,7 +8,6 @@ from keras_uq import models
 from tests.reference import VALUES
 
 COUNTS = VALUES["model_parameters"]["counts"]
-ZHANG = {"filters": (32, 64, 128, 256), "classes": 2, "upsampling_size": 2}
 NETWORKS = {
     "kethavath2025 U-Net (1 in, 1 out, 16..256, BN, ConvT 3x3)": lambda: models.kethavath2025(),
     "yeung2021 U-Net (3 in, 2 out, 32..512, instance norm, ConvT 2x2)": lambda: models.yeung2021(),
@@ -27,13 +26,9 @@ NETWORKS = {
     "mehrtash2020 3D FCN (1 in, 2 out, 8..128, BN, UpSampling)": lambda: models.mehrtash2020(
         (112, 112, 112, 1), classes=2
     ),
-    "zhang2025 UNet-3D (1 in, 2 out, 32..256, no norm, ConvT 2x2x2)": lambda: models.unet(
-        (32, 32, 32, 1), norm=None, **ZHANG
-    ),
-    "zhang2025 UNet-3D (same, BN)": lambda: models.unet((32, 32, 32, 1), **ZHANG),
-    "zhang2025 UNet-3D (1 in, 2 out, 16..128, BN)": lambda: models.unet(
-        (32, 32, 32, 1), classes=2, filters=(16, 32, 64, 128)
-    ),
+    "zhang2025 UNet-3D (1 in, 2 out, 32..256, no norm, ConvT 2x2x2)": lambda: models.zhang2025(norm=None),
+    "zhang2025 UNet-3D (same, BN)": lambda: models.zhang2025(),
+    "zhang2025 UNet-3D (1 in, 2 out, 16..128, BN)": lambda: models.zhang2025(filters=16),
 }
 
 
@@ -146,3 +141,25 @@ def test_mc_dropout_of_mehrtash_is_in_the_three_inner_stages():
     assert model.count_params() - plain.count_params() == sum(
         int(np.prod(weight.shape)) for weight in model.weights if "seed_generator" in weight.path
     )
+
+
+def test_the_dilated_bottleneck_sums_convolutions_in_sequence():
+    model = models.zhang2025((16, 16, 16, 1), filters=2, dilated=True)
+    convolutions = [model.get_layer(f"bottleneck_conv{index}") for index in (1, 2, 3)]
+    assert [layer.dilation_rate for layer in convolutions] == [(1,) * 3, (2,) * 3, (4,) * 3]
+    activations = [model.get_layer(f"bottleneck_activation{index}").output for index in (1, 2, 3)]
+    assert convolutions[1].input is activations[0]
+    assert convolutions[2].input is activations[1]
+    total = model.get_layer("bottleneck_sum")
+    assert all(one is other for one, other in zip(total.input, activations))
+    assert model.get_layer("decoder3_up").input is total.output
+    plain = models.zhang2025((16, 16, 16, 1), filters=2)
+    # Three convolutions and normalisations of the bottleneck's width in place of two.
+    assert model.count_params() - plain.count_params() == 27 * 16 * 16 + 16 + 4 * 16
+
+
+def test_zhang2025_takes_any_multiple_of_eight():
+    model = models.zhang2025((None, None, None, 1), filters=2, dilated=True)
+    assert model(np.zeros((1, 8, 24, 16, 1), "float32")).shape == (1, 8, 24, 16, 2)
+    with pytest.raises(ValueError, match="multiple of 8"):
+        models.zhang2025((12, 8, 8, 1))
