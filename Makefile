@@ -46,7 +46,7 @@ lint: $(READY)  ## style of the code
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-benchmark: $(READY)  ## speed of sampling, preparation and losses, as ratios from one run
+benchmark: $(READY)  ## speed of sampling, windows, preparation and losses, as ratios from one run
 	$(BIN)/python -m experiments.benchmarks
 
 benchmark-peers: $(VENV)-peers/.ready $(READY)  ## speed and memory beside MONAI, surface-distance, MedPy, torchmetrics

@@ -1,4 +1,4 @@
-"""Speed, side by side in one run, as ratios: sampling, data preparation, the cost of each loss.
+"""Speed, side by side in one run, as ratios: sampling, windows, data preparation, the cost of each loss.
 
     python -m experiments.benchmarks            all of it, written to results/benchmarks
     python -m experiments.benchmarks sampling   one part
@@ -23,10 +23,11 @@ import numpy as np
 from data_prep.prepared import write_text
 from experiments import record
 from keras_uq import losses, models
-from keras_uq.inference import MCDropout
+from keras_uq.inference import MCDropout, SlidingWindow
 from keras_uq.preprocessing import Preprocessing, read_nifti
 
 RESULTS = Path("results/benchmarks")
+WINDOW = (64, 64, 64)
 
 
 def main(arguments=None):
@@ -34,10 +35,11 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m experiments.benchmarks", description=__doc__.splitlines()[0])
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="parts to run (all)")
     parser.add_argument("--rounds", type=int, default=5, help="turns of each contender (5)")
-    parser.add_argument("--peak-memory", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--peak-memory", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.peak_memory:
-        print(_peak_memory(options.peak_memory))
+        kind, samples = options.peak_memory
+        print(_peak_memory(kind, int(samples)))
         return 0
     machine = record.machine()
     result = {"machine": machine}
@@ -70,9 +72,39 @@ def sampling(rounds):
         "cost against deterministic passes": ratio(turns, "MCDropout", "20 deterministic passes"),
     }
     if sys.platform == "linux":
-        peak = {samples: _measure_peak_memory(samples) for samples in (20, 200)}
+        peak = {samples: _measure_peak_memory("sampling", samples) for samples in (20, 200)}
         result["peak memory in MiB"] = {f"T={samples}": round(size / 1024) for samples, size in peak.items()}
         result["peak memory T=200 against T=20"] = round(peak[200] / peak[20], 3)
+    return result
+
+
+def windows(rounds):
+    """A volume of 256 x 256 x 64 in windows of 64 voxels a side, 3D U-Net of 8 filters, one sample."""
+    model, volume = _window_case()
+    plain = SlidingWindow(model, WINDOW)
+    corners = plain.corners(volume.shape[1:-1])
+    cuts = [volume[:, z : z + WINDOW[0], y : y + WINDOW[1], x : x + WINDOW[2]] for z, y, x in corners]
+    sampled = {
+        consistent: SlidingWindow(MCDropout(model, samples=1, seed=0), WINDOW, consistent=consistent)
+        for consistent in (True, False)
+    }
+    contenders = {
+        "the network alone, window by window": lambda: [model.predict_on_batch(part) for part in cuts],
+        "deterministic": lambda: plain.predict(volume),
+        "one sample, consistent": lambda: sampled[True].predict(volume),
+        "one sample, masks of the window": lambda: sampled[False].predict(volume),
+    }
+    turns = take_turns(contenders, rounds)
+    base = "the network alone, window by window"
+    result = {
+        "windows": len(corners),
+        "seconds a window": {name: round(value / len(corners), 4) for name, value in medians(turns).items()},
+        "cost against the network alone": {name: ratio(turns, name, base) for name in contenders if name != base},
+    }
+    if sys.platform == "linux":
+        peak = {samples: _measure_peak_memory("windows", samples) for samples in (2, 20)}
+        result["peak memory in MiB"] = {f"T={samples}": round(size / 1024) for samples, size in peak.items()}
+        result["peak memory T=20 against T=2"] = round(peak[20] / peak[2], 3)
     return result
 
 
@@ -140,7 +172,7 @@ def training_step(rounds):
     return {"seconds": medians(turns), "cost": {name: ratio(turns, name, "keras.BinaryCrossentropy") for name in turns}}
 
 
-PARTS = {"sampling": sampling, "preparation": preparation, "training_step": training_step}
+PARTS = {"sampling": sampling, "windows": windows, "preparation": preparation, "training_step": training_step}
 
 
 def take_turns(contenders, rounds):
@@ -168,15 +200,25 @@ def ratio(turns, name, base):
     return round(statistics.median(a / b for a, b in zip(turns[name], turns[base])), 3)
 
 
-def _measure_peak_memory(samples):
-    command = [sys.executable, "-m", "experiments.benchmarks", "--peak-memory", str(samples)]
+def _window_case():
+    """A network and a volume."""
+    model = models.zhang2025((None, None, None, 1), filters=8, encoder_dropout=0.1, decoder_dropout=0.1)
+    return model, np.random.default_rng(0).random((1, 64, 256, 256, 1)).astype("float32")
+
+
+def _measure_peak_memory(kind, samples):
+    command = [sys.executable, "-m", "experiments.benchmarks", "--peak-memory", kind, str(samples)]
     return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-1])
 
 
-def _peak_memory(samples):
-    """Peak resident memory in KiB of a process that samples 24 images of 256 x 256."""
-    images = np.random.default_rng(0).random((24, 256, 256, 1)).astype("float32")
-    MCDropout(models.kethavath2025(), samples=samples, seed=0).predict(images)
+def _peak_memory(kind, samples):
+    """Peak resident memory in KiB of a process that samples 24 images of 256 x 256, or the volume of `windows`."""
+    if kind == "windows":
+        model, volume = _window_case()
+        SlidingWindow(MCDropout(model, samples=samples, seed=0), WINDOW).predict(volume)
+    else:
+        images = np.random.default_rng(0).random((24, 256, 256, 1)).astype("float32")
+        MCDropout(models.kethavath2025(), samples=samples, seed=0).predict(images)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
