@@ -156,3 +156,20 @@ def tversky_ce(g, p, alpha, beta, tversky_weight):
 def dice_ce(g, p, dice_weight):
     overlap = sum(dice(g[:, c], p[:, c]) for c in range(g.shape[1])) / g.shape[1]
     return dice_weight * overlap + (1 - dice_weight) * categorical_crossentropy(g, p)
+
+
+def poly_dice(g, p, epsilon=0.2, order=1, smooth=1e-6):
+    """By the plain arc cosine."""
+    inner = sum(a * b for a, b in zip(g, p))
+    norms = math.sqrt(sum(a * a for a in g)) * math.sqrt(sum(b * b for b in p) + 1e-12)
+    scale = (2 * norms + smooth) / (sum(a * a for a in g) + sum(b * b for b in p) + smooth)
+    cosine = (inner + smooth) / (norms + smooth)
+    square = math.acos(min(cosine, 1.0)) ** 2
+    if order is None:
+        return 1 - scale * cosine + scale * epsilon * square
+    terms = sum((-1) ** (k - 1) / math.factorial(2 * k) * square**k for k in range(2, order + 1))
+    return (1 - scale) + scale * ((0.5 + epsilon) * square + terms)
+
+
+def poly_dice_whole(g, p):
+    return poly_dice(g, p, epsilon=-0.3, order=None)

@@ -49,6 +49,8 @@ false negative.
 | Eq. 20, 21 | `AsymmetricFocalTversky(delta=0.6, gamma=0.1)` |
 | Mehrtash et al. (2020), Eq. 1 | `CategoricalCrossentropy(class_weights=...)` |
 | Eq. 2 | `Dice(over="batch", smooth_numerator=0, multilabel=True)` |
+| Hiroike (2026), Eq. 2 | `Dice(squared=True)` |
+| Eq. 6, PolyDice-1 | `PolyDice(epsilon=0.0)`; one an image: `PolyDice(epsilon="per_image")` |
 | Zhang et al. (2025), 1 minus Eq. 3 | `Tversky(alpha=0.7, beta=0.3, over="batch", include_background=False)` |
 | Eq. 8 to 11 | `TverskyCE(0.7, 0.3, adaptive="epoch", over="batch", include_background=False)` |
 """
@@ -68,6 +70,7 @@ from keras_uq.losses.hybrid import Hybrid, hybrid
 from keras_uq.losses.jaccard import Jaccard, jaccard
 from keras_uq.losses.log_cosh import LogCosh, LogCoshDice, log_cosh, log_cosh_dice
 from keras_uq.losses.log_dice import LogDice, log_dice
+from keras_uq.losses.poly_dice import PolyDice, poly_dice
 from keras_uq.losses.ssim import SSIM, ssim
 from keras_uq.losses.tversky import Tversky, tversky
 from keras_uq.losses.tversky_ce import TverskyCE, TverskyCEWeights, tversky_ce
@@ -96,6 +99,7 @@ __all__ = [
     "LogCosh",
     "LogCoshDice",
     "LogDice",
+    "PolyDice",
     "SegmentationLoss",
     "Tversky",
     "TverskyCE",
@@ -115,6 +119,7 @@ __all__ = [
     "log_cosh",
     "log_cosh_dice",
     "log_dice",
+    "poly_dice",
     "ssim",
     "tversky",
     "tversky_ce",

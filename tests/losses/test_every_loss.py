@@ -25,18 +25,20 @@ OVERLAP = [
 ]
 # One expression of the whole distribution: with exclusive classes, more than a mean over classes.
 CATEGORICAL = [losses.CategoricalCrossentropy(), losses.AsymmetricFocal(gamma=0.5)]
+ANGULAR = [losses.PolyDice(epsilon=0.2), losses.PolyDice(epsilon=-0.3, order=None, name="poly_dice_whole")]
 COMPOUND = [losses.Combo(beta=0.6), losses.AsymmetricFocalTversky(gamma=0.2), losses.UnifiedFocal(weight=0.3)]
 # An overlap loss and the cross-entropy of the whole distribution.
 FUSED = [losses.TverskyCE(alpha=0.7, beta=0.3, tversky_weight=0.6), losses.DiceCE(dice_weight=0.3)]
 VOXELWISE = [losses.LogCosh(), losses.BinaryCrossentropy()]
 STRUCTURAL = [losses.SSIM(), losses.Hybrid()]
-EVERY_LOSS = [*OVERLAP, *VOXELWISE, *STRUCTURAL, *CATEGORICAL, *COMPOUND, *FUSED]
+EVERY_LOSS = [*OVERLAP, *VOXELWISE, *STRUCTURAL, *CATEGORICAL, *COMPOUND, *FUSED, ANGULAR[0]]
 # The "++" forms go through the questions about values and slopes.
 PLUS_PLUS = [
     losses.Dice(squared=True, name="dice_squared"),
+    ANGULAR[1],
     *[type(loss)(**{**loss.arguments, "penalty_gamma": 1.5}) for loss in (*OVERLAP[:-1], *COMPOUND)],
 ]
-MEAN_OF_CLASSES = [*OVERLAP, *VOXELWISE, *STRUCTURAL]
+MEAN_OF_CLASSES = [*OVERLAP, *VOXELWISE, *STRUCTURAL, ANGULAR[0]]
 SHAPES = {"2D": (3, 14, 13, 1), "3D": (2, 6, 12, 13, 1), "2D classes": (3, 14, 13, 3), "3D classes": (2, 5, 12, 7, 3)}
 
 every_loss = pytest.mark.parametrize("loss", EVERY_LOSS, ids=lambda loss: loss.name)
@@ -90,7 +92,11 @@ def gradient(loss, y_true, y_pred, **options):
 def twin(loss, y_true, y_pred):
     """The slow twin of a loss: mean over classes of each image, or one expression of all classes."""
     function = getattr(reference, loss.name)
-    power = {"power": loss.penalty_gamma} if loss in PLUS_PLUS and loss.name != "dice_squared" else {}
+    power = (
+        {"power": loss.penalty_gamma}
+        if loss in PLUS_PLUS and hasattr(loss, "penalty_gamma") and loss.name != "dice_squared"
+        else {}
+    )
     if loss.name in {other.name for other in (*CATEGORICAL, *COMPOUND, *FUSED)}:
         own = {
             name: loss.arguments[name]
@@ -222,7 +228,7 @@ def test_over_batch_is_one_value_repeated_and_agrees_for_one_image(loss):
     )
 
 
-@pytest.mark.parametrize("loss", OVERLAP, ids=lambda loss: loss.name)
+@pytest.mark.parametrize("loss", [*OVERLAP, ANGULAR[0]], ids=lambda loss: loss.name)
 def test_over_batch_pools_the_counts_of_overlap_losses(loss):
     y_true, y_pred = random_pair()
     one_image = [x.reshape(1, -1, 13, 1) for x in (y_true, y_pred)]
@@ -257,7 +263,9 @@ def test_ignored_voxels_change_nothing(loss, shape):
     np.testing.assert_allclose(by_mask, before, rtol=1e-6)
 
 
-@pytest.mark.parametrize("loss", [*OVERLAP, *VOXELWISE, *CATEGORICAL, *COMPOUND, *FUSED], ids=lambda loss: loss.name)
+@pytest.mark.parametrize(
+    "loss", [*OVERLAP, *VOXELWISE, *CATEGORICAL, *COMPOUND, *FUSED, ANGULAR[0]], ids=lambda loss: loss.name
+)
 def test_ignoring_is_cutting_out(loss):
     y_true, y_pred = random_pair()
     masked = y_true.copy()
