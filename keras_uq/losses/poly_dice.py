@@ -140,6 +140,6 @@ def _taken_apart(sample_weight, y_pred):
     if len(shape) == 2 and shape[1] in (1, 2):
         return sample_weight[:, 0], sample_weight[:, 1] if shape[1] == 2 else None
     raise ValueError(
-        'PolyDice(epsilon="per_image") expects the third item of a batch to be epsilon, (batch,), or epsilon and weight, '
-        f"(batch, 2). Received: shape={shape}."
+        'PolyDice(epsilon="per_image") expects the third item of a batch to be epsilon, (batch,), or epsilon and '
+        f"weight, (batch, 2). Received: shape={shape}."
     )
