@@ -1,8 +1,17 @@
 """Callbacks of training: the papers' schedules, adaptive losses, keeping the best weights, and resuming exactly."""
 
+from keras_uq.callbacks.adaptive_epsilon import AdaptiveEpsilon, PerImageData, adaptive_epsilon
 from keras_uq.callbacks.adaptive_tversky_ce import AdaptiveTverskyCE
 from keras_uq.callbacks.keep_best import KeepBest
 from keras_uq.callbacks.resume import Resume
 from keras_uq.callbacks.step_decay import StepDecay
 
-__all__ = ["AdaptiveTverskyCE", "KeepBest", "Resume", "StepDecay"]
+__all__ = [
+    "AdaptiveEpsilon",
+    "AdaptiveTverskyCE",
+    "KeepBest",
+    "PerImageData",
+    "Resume",
+    "StepDecay",
+    "adaptive_epsilon",
+]
