@@ -6,6 +6,8 @@ import hashlib
 import keras
 import numpy as np
 
+from keras_uq.callbacks import no_epsilon
+
 # A memory map keeps its file open.
 OPEN_FILES = 128
 
@@ -23,6 +25,7 @@ class Batches(keras.utils.PyDataset):
         augment: `(image, mask, seed) -> (image, mask)` for each image, or `None`.
         classes: Classes with the background; those of the data by default. One class is the foreground alone.
         multilabel: Leave out the channel of the background.
+        with_epsilon: Each batch has a third item, the epsilon of its images by `epsilon_of` (`AdaptiveEpsilon`).
 
     Masks have one channel, or one a class (one-hot) where there are several.
 
@@ -41,6 +44,7 @@ class Batches(keras.utils.PyDataset):
         augment=None,
         classes=None,
         multilabel=False,
+        with_epsilon=False,
     ):
         # One worker: with more, JAX and PyTorch consume batches that were made before the epoch began.
         super().__init__(workers=1)
@@ -58,6 +62,9 @@ class Batches(keras.utils.PyDataset):
         self.seed = seed
         self.steps = steps
         self.augment = augment
+        self.with_epsilon = with_epsilon
+        self.cases = range(len(self.index))
+        self.epsilon_of = no_epsilon
         self.epoch = 0
 
     def __len__(self):
@@ -70,12 +77,18 @@ class Batches(keras.utils.PyDataset):
             order = np.random.default_rng([self.seed, self.epoch]).permutation(len(self.index))
         chosen = order[number * self.batch : (number + 1) * self.batch]
         images, masks = zip(*[self._pair(int(position)) for position in chosen])
+        batch = np.stack(images), targets(np.stack(masks), self.classes, self.multilabel)
+        return (*batch, self.epsilon_of(chosen).astype("float32")) if self.with_epsilon else batch
+
+    def plain(self, ids):
+        """Images and masks by number, not augmented."""
+        images, masks = zip(*[self._pair(int(position), augmented=False) for position in ids])
         return np.stack(images), targets(np.stack(masks), self.classes, self.multilabel)
 
-    def _pair(self, position):
+    def _pair(self, position, augmented=True):
         case, at = self.index[position]
         pair = tuple(np.asarray(opened(case)[at]) for opened in (self._image, self._mask))
-        if self.augment is not None:
+        if self.augment is not None and augmented:
             # The same picture each time this epoch of this training meets this image.
             pair = self.augment(*pair, [self.seed or 0, self.epoch, position])
         return pair if self.depth is None else tuple(padded(part, self.depth) for part in pair)

@@ -20,6 +20,7 @@ from rich.progress import track
 
 from data_prep.prepared import write_text
 from experiments import datasets, figures, record, study
+from experiments.controls import RECORD
 from experiments.table import PROFILES, Cell, Changes, Row, apply_profile, departures
 from experiments.training import MODES, Diverged, build, model_config, train, weights_file
 from keras_uq.inference import MCDropout, save_model
@@ -40,6 +41,10 @@ TRAINING = (
 )
 # Also those, where a protocol uses them.
 TRAINING_IF_USED = ("momentum", "plateau", "augmentation", "plateau_delta", "hard_dice", "patch")
+# And those of rows with a control.
+EPSILON = ("epsilon_start", "epsilon_every", "epsilon_samples", "epsilon_subset")
+# Files of a training, its record last.
+TRAINED = (*map(weights_file, MODES), RECORD, "history.csv", "training.json")
 
 
 def main(tables, arguments=None, every=False):
@@ -183,7 +188,7 @@ def run_cell(table, row, seed, settings, data, folder, tensorboard=None, seeds=(
     write_text(started, json.dumps(config))
     model = None
     if row.loss is not None:
-        _train_or_share(table, row, seed, settings, data, config["training"], training, results, tensorboard)
+        _train_or_share(table, row, seed, settings, data, config["training"], training, results, tensorboard, inputs)
         model = build(table, row, settings, data)
         model.load_weights(training / weights_file(settings.keep))
     begin = time.monotonic()
@@ -199,10 +204,9 @@ def run_cell(table, row, seed, settings, data, folder, tensorboard=None, seeds=(
             model, cell / "model.keras", steps, multilabel=row.multilabel, quality=quality, window=settings.patch
         )
     # The record of the training goes first and comes last: it never stands beside weights of another one.
-    names = (*map(weights_file, MODES), "history.csv", "training.json")
-    for name in reversed(names):
+    for name in reversed(TRAINED):
         (cell / name).unlink(missing_ok=True)
-    for name in names:
+    for name in TRAINED:
         if (training / name).exists():
             shutil.copyfile(training / name, cell / name)
     record.write(cell, config, tables, time.monotonic() - begin, data)
@@ -212,6 +216,7 @@ def run_cell(table, row, seed, settings, data, folder, tensorboard=None, seeds=(
 
 def cell_config(table, row, seed, settings, data, inputs=()):
     """Everything that decides a cell, as JSON types."""
+    hashes = [json.loads((path / "provenance.json").read_text())["config_sha256"] for path in inputs]
     training = row.loss and {
         "seed": seed,
         "loss": keras.saving.serialize_keras_object(row.loss),
@@ -220,6 +225,7 @@ def cell_config(table, row, seed, settings, data, inputs=()):
         **{name: getattr(settings, name) for name in TRAINING},
         **{name: getattr(settings, name) for name in TRAINING_IF_USED if getattr(settings, name) is not None},
         **_own_code(row.loss),
+        **_control(row, settings, hashes),
     }
     predictor = row.predictor and f"{row.predictor.__module__}.{row.predictor.__qualname__}"
     config = {
@@ -232,9 +238,17 @@ def cell_config(table, row, seed, settings, data, inputs=()):
         **({} if settings.margin is None else {"margin": settings.margin}),
         **({} if getattr(data, "shifted", None) is None else {"shifted": f"sha256:{data.shifted.fingerprint}"}),
         "data": f"sha256:{data.fingerprint}",
-        "inputs": [json.loads((path / "provenance.json").read_text())["config_sha256"] for path in inputs],
+        "inputs": hashes,
     }
     return json.loads(json.dumps(config))
+
+
+def _control(row, settings, inputs):
+    """What decides the epsilon of a row's images: when it is refreshed, or what it follows."""
+    if row.control is None:
+        return {}
+    refreshes = {} if row.control == "replayed" else {name: getattr(settings, name) for name in EPSILON}
+    return {"control": row.control, **refreshes, **({"inputs": inputs} if inputs else {})}
 
 
 def own_row(name):
@@ -276,18 +290,19 @@ def cell_folder(folder, row, seed):
     return folder / f"{slug}-seed{seed}"
 
 
-def _train_or_share(table, row, seed, settings, data, config, folder, results, tensorboard):
+def _train_or_share(table, row, seed, settings, data, config, folder, results, tensorboard, inputs):
     """Leave weights, history and record of the training in `folder`."""
     if record.is_trained(folder, config):
         return
     if (twin := record.find_training(results, config, weights_file(settings.keep))) is not None:
         CONSOLE.print(f"trained for {record.name_of(twin)}")
-        for name in (*map(weights_file, MODES), "history.csv", "training.json"):
+        for name in TRAINED:
             with contextlib.suppress(FileNotFoundError):
                 shutil.copyfile(twin / name, folder / name)
         return
     begin = time.monotonic()
-    history = train(table, row, seed, settings, data, folder, 1 if CONSOLE.is_terminal else 2, tensorboard)
+    verbose = 1 if CONSOLE.is_terminal else 2
+    history = train(table, row, seed, settings, data, folder, verbose, tensorboard, inputs)
     record.write_training(folder, config, history, time.monotonic() - begin)
 
 

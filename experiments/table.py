@@ -20,6 +20,7 @@ class Row:
         loss_of: `data -> loss`, for a loss that depends on the prepared data, in place of `loss`.
         network: Arguments of the table's model that this row changes.
         max_seeds: At most so many of the run's seeds.
+        control: What sets the epsilon of each image while it trains (`experiments.controls`), or `None`.
         published_only: Stands in the paper's table and is not run.
         over_seeds: Made from the cells of *all* seeds of its inputs: one cell, with seed 0.
     """
@@ -32,6 +33,7 @@ class Row:
     network: dict = dataclasses.field(default_factory=dict)
     max_seeds: int | None = None
     over_seeds: bool = False
+    control: str | None = None
     published_only: bool = False
 
     @property
@@ -76,7 +78,9 @@ class Settings:
     better `monitor`, else each `decay_every` epochs; `plateau_delta` is by how much it must be better. With
     `hard_dice`, `val_dice` is that of predicted classes, not of probabilities. `augmentation` names one of
     `experiments.augmentation`. With a `patch`, its sides in voxels, the network takes patches of volumes, which keep
-    their size each, and is tested by sliding window. `spacing` and `crop` are as in `Preprocessing`, `margin` as in
+    their size each, and is tested by sliding window. Rows with a `control` refresh their epsilon before epoch
+    `epsilon_start`, counted from 1, and each `epsilon_every` epochs, by `epsilon_samples` samples of the share
+    `epsilon_subset` of the images. `spacing` and `crop` are as in `Preprocessing`, `margin` as in
     `metrics.bounding_box`.
     """
 
@@ -105,6 +109,10 @@ class Settings:
     crop: tuple | None = None
     margin: float | None = None
     patch: tuple | None = None
+    epsilon_start: int | None = None
+    epsilon_every: int | None = None
+    epsilon_samples: int | None = None
+    epsilon_subset: float | None = None
 
 
 @dataclass(frozen=True)
@@ -225,6 +233,10 @@ LABELS = {
     "crop": "crop",
     "margin": "margin of the bounding box in mm",
     "patch": "patch in voxels",
+    "epsilon_start": "epoch of the first refresh",
+    "epsilon_every": "epochs between refreshes",
+    "epsilon_samples": "samples of a refresh",
+    "epsilon_subset": "share of the images that a refresh samples",
 }
 LEAK = (
     "THE SPLIT LEAKS: slices of one patient lie in training, validation and test, so the scores are not of new patients"
@@ -295,12 +307,18 @@ def scale_epochs(settings, epochs):
     share = min(epochs / useful, 1.0)
     if share == 1:
         return dataclasses.replace(settings, epochs=epochs)
+    refreshes = {}
+    if settings.epsilon_start is not None:
+        refreshes = {
+            name: max(round(getattr(settings, name) * share), 1) for name in ("epsilon_start", "epsilon_every")
+        }
     return dataclasses.replace(
         settings,
         epochs=epochs,
         decay_every=max(round(settings.decay_every * share), 1) if steps else None,
         plateau=None if steps else max(round(settings.plateau * share), LEAST_PLATEAU),
         patience=max(round(settings.patience * share), LEAST_PATIENCE),
+        **refreshes,
     )
 
 

@@ -8,6 +8,7 @@ from keras.callbacks import EarlyStopping, ReduceLROnPlateau
 
 from experiments.augmentation import AUGMENTATIONS
 from experiments.batches import Batches, FollowEpoch
+from experiments.controls import callbacks_of
 from experiments.patches import Patches, Tiles
 from keras_uq import losses, metrics
 from keras_uq.callbacks import AdaptiveTverskyCE, KeepBest, Resume, StepDecay
@@ -47,7 +48,7 @@ def model_config(table, row, settings, data):
     }
 
 
-def train(table, row, seed, settings, data, folder, verbose, tensorboard=None):
+def train(table, row, seed, settings, data, folder, verbose, tensorboard=None, inputs=()):
     """Train one network; take up an interrupted training.
 
     Args:
@@ -59,6 +60,7 @@ def train(table, row, seed, settings, data, folder, verbose, tensorboard=None):
         folder: For weights and for what a resumed training needs.
         verbose: As in `fit`.
         tensorboard: Folder of logs, or `None`.
+        inputs: Folders of the cells it is made of.
 
     Returns:
         Its history, one dictionary an epoch.
@@ -77,6 +79,7 @@ def train(table, row, seed, settings, data, folder, verbose, tensorboard=None):
         FollowEpoch(batches),
         _schedule(settings),
         EarlyStopping(settings.monitor, patience=settings.patience, mode=MODES[settings.monitor]),
+        *callbacks_of(row, batches, settings, seed, inputs, folder),
         *([AdaptiveTverskyCE()] if getattr(loss, "adaptive", None) else []),
         *[KeepBest(folder / weights_file(keep), keep, mode) for keep, mode in MODES.items()],
     ]
@@ -112,7 +115,8 @@ def _data(table, row, seed, settings, data):
         return batches, Tiles(data, "validation", settings.patch, settings.batch, classes)
     augment = settings.augmentation and AUGMENTATIONS[settings.augmentation]
     like = {"volumes": settings.volumes, "classes": classes, "multilabel": row.multilabel}
-    batches = Batches(data, "train", settings.batch, seed, settings.steps, augment=augment, **like)
+    own = {"augment": augment, "with_epsilon": row.control is not None}
+    batches = Batches(data, "train", settings.batch, seed, settings.steps, **own, **like)
     return batches, Batches(data, "validation", settings.batch, **like)
 
 

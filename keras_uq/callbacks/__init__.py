@@ -1,6 +1,6 @@
 """Callbacks of training: the papers' schedules, adaptive losses, keeping the best weights, and resuming exactly."""
 
-from keras_uq.callbacks.adaptive_epsilon import AdaptiveEpsilon, PerImageData, adaptive_epsilon
+from keras_uq.callbacks.adaptive_epsilon import AdaptiveEpsilon, PerImageData, adaptive_epsilon, no_epsilon
 from keras_uq.callbacks.adaptive_tversky_ce import AdaptiveTverskyCE
 from keras_uq.callbacks.keep_best import KeepBest
 from keras_uq.callbacks.resume import Resume
@@ -14,4 +14,5 @@ __all__ = [
     "Resume",
     "StepDecay",
     "adaptive_epsilon",
+    "no_epsilon",
 ]

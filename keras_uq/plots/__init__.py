@@ -9,6 +9,7 @@ from keras_uq.plots.calibration import (
     segment_regression,
 )
 from keras_uq.plots.common import COLOURS, COLUMN
+from keras_uq.plots.epsilon import poly_dice_curves, quantile_bands
 from keras_uq.plots.panels import (
     picture_grid,
     preparation_panel,
@@ -32,9 +33,11 @@ __all__ = [
     "members_panel",
     "nll_vs_members",
     "picture_grid",
+    "poly_dice_curves",
     "preparation_panel",
     "probability_histograms",
     "qualitative_panel",
+    "quantile_bands",
     "reliability_diagram",
     "segment_regression",
     "softmax_panel",

@@ -1,0 +1,127 @@
+"""What the thesis of Hiroike (2026) proposes, as a table: it has the method and no experiment, so all of it is ours."""
+
+import dataclasses
+import functools
+
+from experiments.table import PROFILES, Profile, Row, Settings, Table
+from keras_uq import losses, models
+from keras_uq.preprocessing import Preprocessing
+
+# Nothing is printed: Adam at 0.001, batches of 8, 100 epochs, best validation Dice; refreshes from a fifth of the
+# epochs on, each 5, by 20 samples.
+SETTINGS = Settings(
+    filters=16,
+    batch=8,
+    epochs=100,
+    learning_rate=1e-3,
+    decay_factor=1.0,
+    decay_every=100,
+    patience=100,
+    monitor="val_dice",
+    keep="val_dice",
+    hard_dice=True,
+    samples=20,
+    split=None,
+    epsilon_start=20,
+    epsilon_every=5,
+    epsilon_samples=20,
+    epsilon_subset=1.0,
+)
+
+SMALL = {"filters": 8, "norm_momentum": 0.9, "epsilon_samples": 10, "epsilon_subset": 0.25}
+DEMO = {"filters": 8, "norm_momentum": 0.9, "steps": 60, "samples": 5, "epsilon_samples": 5, "epsilon_subset": 0.1}
+
+DEPARTURES = (
+    "the thesis names no data, network, schedule or parameter and prints no result: every one was chosen here",
+)
+
+DICE = "Dice (Eq. 2)"
+ADAPTIVE = "PolyDice-1, adaptive"
+SHUFFLED = "PolyDice-1, adaptive, shuffled"
+REPLAYED = "PolyDice-1, mean epsilon of adaptive"
+FIXED = (-0.25, 0.0, 0.5, 1.0)
+
+
+def fixed(epsilon):
+    """Name of a row with one epsilon for all images."""
+    return f"PolyDice-1, epsilon {epsilon:g}"
+
+
+def rows():
+    """The Dice loss, fixed epsilon, adaptive, and two controls: another image's epsilon, and the schedule alone."""
+    per_image = losses.PolyDice(epsilon="per_image")
+    return (
+        Row(DICE, losses.Dice(squared=True)),
+        *(Row(fixed(epsilon), losses.PolyDice(epsilon=epsilon)) for epsilon in FIXED),
+        Row(ADAPTIVE, per_image, control="adaptive"),
+        Row(SHUFFLED, per_image, control="shuffled"),
+        Row(REPLAYED, per_image, control="replayed", inputs=(ADAPTIVE,)),
+    )
+
+
+# Yeung's network has no dropout: 0.5 in the three inner stages, as Mehrtash et al. put it into theirs.
+yeung2021_with_dropout = functools.partial(
+    models.yeung2021,
+    encoder_dropout=(0, 0, 0.5, 0.5),
+    bottleneck_dropout=0.5,
+    decoder_dropout=(0, 0.5, 0.5, 0.5),
+    dropout_at="block",
+)
+
+
+def table(dataset, synthetic, model, steps, **changes):
+    """The table on one kind of data.
+
+    Args:
+        dataset: Path below the data folder.
+        synthetic: What stands in for it.
+        model: Its network.
+        steps: `{"ct": Preprocessing, "mri": Preprocessing}`.
+        **changes: Of the settings; `sizes` are those of the profiles.
+    """
+    sizes = changes.pop("sizes")
+    epochs = {"demo": 6, "small": 20}
+    profiles = {
+        name: Profile(
+            seeds={"demo": 1, "small": 3}[name],
+            changes={**cut, "size": sizes[name], **({"max_cases": 80} if name == "small" else {})},
+            max_epochs=epochs[name],
+            synthetic=name == "demo",
+            patients=40 if synthetic != "nuclei" else 120,
+        )
+        for name, cut in (("demo", DEMO), ("small", SMALL))
+    }
+    return Table(
+        paper="hiroike2026",
+        name="table1",
+        title="An epsilon for each image that follows its uncertainty, and what it is held against",
+        dataset=dataset,
+        synthetic=synthetic,
+        foreground="all",
+        model=model,
+        rows=rows(),
+        settings=dataclasses.replace(SETTINGS, **changes),
+        reference=fixed(0.0),
+        departures=DEPARTURES,
+        profiles={**profiles, "paper": PROFILES["paper"]},
+        **steps,
+    )
+
+
+SCANS = table(
+    "msd/Task07_Pancreas",
+    "pancreas",
+    models.kethavath2025,
+    {"ct": Preprocessing(window=(300, 150), median=3), "mri": Preprocessing(percentiles=(0.5, 99.5), median=3)},
+    size=(256, 256),
+    split="patients",
+    sizes={"demo": (64, 64), "small": None},
+)
+PICTURES = table(
+    "dsb2018",
+    "nuclei",
+    yeung2021_with_dropout,
+    dict.fromkeys(("ct", "mri"), Preprocessing(orientation=None, zscore=True, resampling="spline")),
+    size=(256, 256),
+    sizes={"demo": (64, 64), "small": (128, 128)},
+)

@@ -1,0 +1,187 @@
+"""What is measured of PolyDice: overlap, distance, calibration, and whether it matters whose epsilon an image gets."""
+
+import json
+import math
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from experiments import measures
+from experiments.hiroike2026 import figures
+from experiments.hiroike2026.protocol import ADAPTIVE, DICE, FIXED, REPLAYED, SHUFFLED, fixed
+from experiments.hiroike2026.scoring import score
+from experiments.measures import scores
+from experiments.study import Study
+from keras_uq import metrics, statistics
+
+MEASURES = {"dice": "Dice", "hd95": "HD95 (mm; px of pictures)", "ece_percent": "ECE (%)", "nll": "NLL (nat)"}
+OURS = {"sensitivity": "sensitivity", "precision": "precision", "brier": "Brier score"}
+FURTHER = {
+    "dice_seeds": "std over seeds: Dice",
+    "ece_percent_seeds": "std over seeds: ECE (%)",
+    "nll_seeds": "std over seeds: NLL",
+    "hd95_missing": "cases without HD95",
+    "mutual_information": "mutual information (nat)",
+}
+COMPARED = {"dice": "Dice", "hd95": "HD95", "ece_percent": "ECE (points)", "nll": "NLL"}
+QUESTIONS = {
+    "adaptive against the Dice loss": (ADAPTIVE, DICE),
+    "adaptive against epsilon 0": (ADAPTIVE, fixed(0.0)),
+    "does the assignment matter? adaptive against shuffled": (ADAPTIVE, SHUFFLED),
+    "does the schedule alone do it? adaptive against its mean epsilon": (ADAPTIVE, REPLAYED),
+    "epsilon 0 against the Dice loss": (fixed(0.0), DICE),
+}
+
+
+def published(run):
+    """Nothing: the thesis prints no result. Every row with empty columns."""
+    rows = [DICE, *map(fixed, FIXED), ADAPTIVE, SHUFFLED, REPLAYED]
+    empty = dict.fromkeys((*MEASURES, "flag"), "")
+    return pd.DataFrame([{**empty, "dataset": "no result printed"} for _ in rows], index=rows)
+
+
+def measure(run, frames):
+    """Means over test cases (each the mean of its networks) with bootstrap intervals."""
+    frames = [derive(cases) for cases in frames]
+    together = pd.concat(frames)
+    of_cases = together.groupby("case").mean(numeric_only=True)
+    found = {}
+    for name in (*MEASURES, *OURS):
+        values = of_cases[name].dropna()
+        found[name] = statistics.paired_bootstrap(values, np.zeros(len(values)))
+    of_seeds = pd.DataFrame([cases.mean(numeric_only=True) for cases in frames])
+    plain = {f"{name}_seeds": of_seeds[name].std(ddof=1) for name in ("dice", "ece_percent", "nll")}
+    plain |= {
+        "hd95_missing": metrics.average_cases(together["hd95"].to_numpy()).missing,
+        "mutual_information": together["mutual_information"].mean(),
+    }
+    return found | {name: statistics.Interval(float(value), math.nan, math.nan) for name, value in plain.items()}
+
+
+def derive(cases):
+    """The cases with their calibration error in percent."""
+    return cases.assign(ece_percent=100 * cases["ece"])
+
+
+def build_tests(folder):
+    """Wilcoxon's signed-rank test over test cases (means of seeds) for each question, and the mean difference."""
+    of_rows, lines = scores(folder), []
+    for question, (first, second) in QUESTIONS.items():
+        if first not in of_rows or second not in of_rows:
+            continue
+        for column, label in COMPARED.items():
+            pair = (of_rows[first][column], of_rows[second][column])
+            if (pair[0] - pair[1]).isna().all():
+                continue
+            found = statistics.paired_bootstrap(*pair)._asdict()
+            lines.append({"question": question, "measure": label, **found, "p": statistics.signed_rank(*pair).p})
+    return pd.DataFrame(lines, columns=["question", "measure", "mean", "low", "high", "p"])
+
+
+def cost(folder):
+    """What the refreshes cost: their share of the training's time; means over seeds."""
+    lines = []
+    for row, cells in measures.cells(folder).groupby("row", sort=False):
+        shares = []
+        for path in cells["folder"]:
+            history = pd.read_csv(path / "history.csv")
+            if "refresh_seconds" in history:
+                seconds = json.loads((path / "training.json").read_text())["seconds"]
+                shares.append((history["refresh_seconds"].sum(), seconds, (history["refresh_seconds"] > 0).sum()))
+        if shares:
+            spent, whole, count = np.mean(shares, axis=0)
+            line = {"row": row, "refreshes": count, "seconds of all refreshes": spent, "of training": whole}
+            lines.append({**line, "share": spent / whole})
+    return pd.DataFrame(lines)
+
+
+def gains(folder):
+    """Which training images gain: soft Dice of adaptive less that of a row, in thirds of the last difficulty.
+
+    Difficulties are those of the adaptive row of the same seed; means over images, then over seeds. The first line has
+    Spearman's correlation of difficulty and soft Dice instead.
+    """
+    measured = measures.cells(folder)
+    of = {(line["row"], line["seed"]): line["folder"] for line in measured.to_dict("records")}
+    lines = []
+    for other in (DICE, fixed(0.0), SHUFFLED, REPLAYED):
+        found = []
+        for seed in sorted(measured.loc[measured["row"] == ADAPTIVE, "seed"]):
+            if (other, seed) not in of:
+                continue
+            adaptive, against = (
+                pd.read_csv(of[row, seed] / "training_images.csv").set_index("image") for row in (ADAPTIVE, other)
+            )
+            known = adaptive["difficulty"].dropna()
+            if len(known) < 3:
+                continue
+            gain = (adaptive["soft_dice"] - against["soft_dice"]).loc[known.index]
+            third = pd.qcut(known.rank(method="first"), 3, labels=["easy", "middle", "difficult"])
+            found.append(gain.groupby(third, observed=True).mean())
+        if found:
+            lines.append({"gain of adaptive over": other, **pd.DataFrame(found).mean().to_dict()})
+    return pd.DataFrame(lines)
+
+
+def correlations(folder):
+    """Spearman's correlation of the last difficulty and the soft Dice of training images; mean over seeds."""
+    measured, lines = measures.cells(folder), []
+    for row in (ADAPTIVE, SHUFFLED):
+        found = []
+        for path in measured.loc[measured["row"] == row, "folder"]:
+            images = pd.read_csv(path / "training_images.csv")
+            known = images[images["difficulty"].notna()]
+            if len(known) > 2:
+                found.append(stats.spearmanr(known["difficulty"], known["soft_dice"]).statistic)
+        if found:
+            lines.append({"row": row, "seeds": len(found), "Spearman's r": np.mean(found)})
+    return pd.DataFrame(lines)
+
+
+def _sections(folder, table):
+    del table
+    found = [
+        ("What the refreshes cost", "Sampling the training images, as a share of the training.", cost(folder)),
+        (
+            "Are difficult images those that are learnt badly?",
+            "Correlation of the last difficulty of a training image and its soft Dice at the end.",
+            correlations(folder),
+        ),
+        (
+            "Which images gained",
+            "Soft Dice of training images with adaptive epsilon less that with another row of the same seed, in thirds "
+            "by the last difficulty; means over images, then seeds.",
+            gains(folder),
+        ),
+    ]
+    return [entry for entry in found if not entry[2].empty]
+
+
+STUDY = Study(
+    score=score,
+    illustrate=lambda data, settings, folder: None,
+    published=published,
+    measures=MEASURES,
+    ours=OURS,
+    further=FURTHER,
+    measure=measure,
+    compared=COMPARED,
+    derive=derive,
+    headline={"dice": "Dice", "ece_percent": "ECE %", "nll": "NLL"},
+    overview=lambda line: f"{line['dice']:.3f} / {line['hd95']:.2f} / {line['ece_percent']:.2f} / {line['nll']:.3f}",
+    overview_note=(
+        "Ours on {dataset}: Dice / HD95 (mm, of pictures px) / ECE % / NLL, means over test cases. The thesis prints "
+        "no result. What was chosen is in the linked tables."
+    ),
+    interval="95 % bootstrap interval of the mean over test cases",
+    notes=lambda run: ["Means over test cases, each the mean of its networks; predictions by Monte Carlo dropout."],
+    beyond="The thesis prints no result, so all of this is ours.",
+    tests=build_tests,
+    tests_note=lambda run: (
+        "Wilcoxon's signed-rank test over test cases (each the mean of its networks); mean: of the differences, with a "
+        "95 % bootstrap interval. Not corrected for the number of questions."
+    ),
+    figures=figures.draw,
+    sections=_sections,
+)

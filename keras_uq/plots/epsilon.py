@@ -1,0 +1,57 @@
+"""Figures of PolyDice and of numbers whose distribution changes while a network trains."""
+
+import numpy as np
+
+from keras_uq.plots.common import COLOURS, new_figure, short
+
+
+def poly_dice_curves(epsilons=(-0.25, 0.0, 0.5, 1.0), scale=0.1, title=None):
+    """PolyDice-1 against the angle between both maps, at one scale.
+
+    Args:
+        epsilons: One line each.
+        scale: `s`, in [0, 1].
+        title: Above the axes.
+
+    The dotted line is the Dice loss, `1 - s cos theta`.
+
+    Reference:
+        Hiroike (2026), Figure 2 and Eq. 6.
+    """
+    figure = new_figure(2.4, title)
+    axes = figure.subplots()
+    theta = np.linspace(0, np.pi / 2, 91)
+    for number, epsilon in enumerate(epsilons):
+        loss = 1 - scale + scale * (0.5 + epsilon) * theta**2
+        axes.plot(theta, loss, color=COLOURS[number % len(COLOURS)], linewidth=1.2, label=f"epsilon = {epsilon:g}")
+    axes.plot(theta, 1 - scale * np.cos(theta), color="black", linestyle=":", linewidth=1.2, label="Dice")
+    axes.set_xlabel("angle (rad)", fontsize=8)
+    axes.set_ylabel("loss", fontsize=8)
+    axes.tick_params(labelsize=7)
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False, fontsize=7)
+    return figure
+
+
+def quantile_bands(rows, xlabel, ylabel, title=None):
+    """Median, middle half and middle 90 % of a number by epoch, one panel a row.
+
+    Args:
+        rows: `{row: (x, quantiles)}`; quantiles `(x, 7)` at 0, 5, 25, 50, 75, 95 and 100 %.
+        xlabel: What `x` is.
+        ylabel: What the number is.
+        title: Above the panels.
+    """
+    figure = new_figure(1.5 * len(rows) + 0.6, title)
+    panels = np.atleast_1d(figure.subplots(len(rows), 1, sharex=True, sharey=True))
+    for number, (axes, (name, (x, quantiles))) in enumerate(zip(panels, rows.items())):
+        colour, values = COLOURS[number % len(COLOURS)], np.asarray(quantiles, dtype="float64").T
+        axes.fill_between(x, values[1], values[5], color=colour, alpha=0.2, linewidth=0)
+        axes.fill_between(x, values[2], values[4], color=colour, alpha=0.4, linewidth=0)
+        axes.plot(x, values[3], color=colour, marker="o", markersize=3, linewidth=1.2)
+        axes.set_title(short(name), fontsize=7, loc="left")
+        axes.set_ylabel(ylabel, fontsize=8)
+        axes.tick_params(labelsize=7)
+        axes.grid(alpha=0.3)
+    panels[-1].set_xlabel(xlabel, fontsize=8)
+    return figure
