@@ -78,6 +78,14 @@ def build_table(folder):
     return run, pd.DataFrame(lines)
 
 
+def mean_over_cases(values):
+    """Mean of a score over the cases that have it, with its bootstrap interval; NaN if none has."""
+    known = values.dropna()
+    if known.empty:
+        return statistics.Interval(math.nan, math.nan, math.nan)
+    return statistics.paired_bootstrap(known, [0.0] * len(known))
+
+
 def shown_measures(run):
     """The measures that the published table prints."""
     own = study.of(run["paper"])

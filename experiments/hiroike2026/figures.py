@@ -34,9 +34,9 @@ def draw(folder, title):
         )
     if pairs := difficulty_and_dice(folder):
         found["difficulty_dice"] = (
-            plots.case_scores(pairs, ("soft Dice at the end", "last difficulty (nat)"), title),
-            "Training images: soft Dice without dropout at the end, and the last difficulty. First seed; a dot is an "
-            "image.",
+            plots.scatter(pairs, "last difficulty (nat)", "soft Dice at the end", title),
+            "Training images with foreground: soft Dice without dropout at the end against the last difficulty. First "
+            "seed; a dot is an image.",
         )
     for which in ("best", "worst"):
         if (chosen := panel_rows(folder, which)) is not None:
@@ -61,14 +61,14 @@ def refreshes(folder):
 
 
 def difficulty_and_dice(folder):
-    """`{row: (soft Dice, difficulty)}` of training images, first seed, for rows that know difficulties."""
+    """`{row: (difficulty, soft Dice)}` of training images, first seed, for rows that know difficulties."""
     measured = measures.cells(folder).sort_values("seed")
     found = {}
     for row in (ADAPTIVE, SHUFFLED):
         for path in measured.loc[measured["row"] == row, "folder"]:
             images = pd.read_csv(path / "training_images.csv").dropna()
             if row not in found and len(images):
-                found[row] = (images["soft_dice"].to_numpy(), images["difficulty"].to_numpy())
+                found[row] = (images["difficulty"].to_numpy(), images["soft_dice"].to_numpy())
     return found
 
 

@@ -26,8 +26,8 @@ def score(predictor, data, settings, track=list, folder=None):
     Returns:
         Lines for `cases.csv` (one a case: Dice, HD95 in millimetres, of pictures in pixels, ECE, NLL and Brier score)
         and `training_images.csv` (one a training image, of at most 600 that are the same in every cell: soft Dice
-        without dropout, `2 <p, g> / (|p|^2 + |g|^2)`, labelled share, last difficulty and epsilon if it has them), and
-        arrays for `panels.npz`.
+        without dropout, `2 <p, g> / (|p|^2 + |g|^2)`, if it has foreground; labelled share; last difficulty and epsilon
+        if it has them), and arrays for `panels.npz`.
     """
     lines, panels = [], {}
     for number, part, case in numbered_cases(data, track):
@@ -80,11 +80,8 @@ def _training_images(model, data, record):
         axes = tuple(range(1, p.ndim))
         inner, sizes = (p * masks).sum(axis=axes), (p**2 + masks**2).sum(axis=axes)
         for at, overlap, size, share in zip(some, inner, sizes, masks.mean(axis=axes)):
-            line = {
-                "image": int(at),
-                "soft_dice": f"{2 * overlap / size if size else 1:.6f}",
-                "labelled": f"{share:.6f}",
-            }
+            soft = f"{2 * overlap / size:.6f}" if share else None  # Of nothing there is no overlap.
+            line = {"image": int(at), "soft_dice": soft, "labelled": f"{share:.6f}"}
             known = {name: found[name][at] for name in ("difficulty", "epsilon") if name in found}
             lines.append({**line, "difficulty": known.get("difficulty"), "epsilon": known.get("epsilon")})
     return lines

@@ -48,8 +48,7 @@ def measure(run, frames):
     of_cases = together.groupby("case").mean(numeric_only=True)
     found = {}
     for name in (*MEASURES, *OURS):
-        values = of_cases[name].dropna()
-        found[name] = statistics.paired_bootstrap(values, np.zeros(len(values)))
+        found[name] = measures.mean_over_cases(of_cases[name])
     of_seeds = pd.DataFrame([cases.mean(numeric_only=True) for cases in frames])
     plain = {f"{name}_seeds": of_seeds[name].std(ddof=1) for name in ("dice", "ece_percent", "nll")}
     plain |= {
@@ -81,14 +80,13 @@ def build_tests(folder):
 
 def cost(folder):
     """What the refreshes cost: their share of the training's time; means over seeds."""
-    lines = []
-    for row, cells in measures.cells(folder).groupby("row", sort=False):
+    measured, lines = measures.cells(folder), []
+    for row in (ADAPTIVE, SHUFFLED):
         shares = []
-        for path in cells["folder"]:
-            history = pd.read_csv(path / "history.csv")
-            if "refresh_seconds" in history:
-                seconds = json.loads((path / "training.json").read_text())["seconds"]
-                shares.append((history["refresh_seconds"].sum(), seconds, (history["refresh_seconds"] > 0).sum()))
+        for path in measured.loc[measured["row"] == row, "folder"]:
+            history = pd.read_csv(path / "history.csv")["refresh_seconds"]
+            seconds = json.loads((path / "training.json").read_text())["seconds"]
+            shares.append((history.sum(), seconds, (history > 0).sum()))
         if shares:
             spent, whole, count = np.mean(shares, axis=0)
             line = {"row": row, "refreshes": count, "seconds of all refreshes": spent, "of training": whole}
@@ -99,8 +97,7 @@ def cost(folder):
 def gains(folder):
     """Which training images gain: soft Dice of adaptive less that of a row, in thirds of the last difficulty.
 
-    Difficulties are those of the adaptive row of the same seed; means over images, then over seeds. The first line has
-    Spearman's correlation of difficulty and soft Dice instead.
+    Difficulties are those of the adaptive row of the same seed; means over images with foreground, then over seeds.
     """
     measured = measures.cells(folder)
     of = {(line["row"], line["seed"]): line["folder"] for line in measured.to_dict("records")}
@@ -113,7 +110,7 @@ def gains(folder):
             adaptive, against = (
                 pd.read_csv(of[row, seed] / "training_images.csv").set_index("image") for row in (ADAPTIVE, other)
             )
-            known = adaptive["difficulty"].dropna()
+            known = adaptive.dropna(subset=["difficulty", "soft_dice"])["difficulty"]
             if len(known) < 3:
                 continue
             gain = (adaptive["soft_dice"] - against["soft_dice"]).loc[known.index]
@@ -131,7 +128,7 @@ def correlations(folder):
         found = []
         for path in measured.loc[measured["row"] == row, "folder"]:
             images = pd.read_csv(path / "training_images.csv")
-            known = images[images["difficulty"].notna()]
+            known = images.dropna(subset=["difficulty", "soft_dice"])
             if len(known) > 2:
                 found.append(stats.spearmanr(known["difficulty"], known["soft_dice"]).statistic)
         if found:

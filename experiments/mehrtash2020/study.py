@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pandas as pd
 
-from experiments.measures import PUBLISHED, scores
+from experiments.measures import PUBLISHED, mean_over_cases, scores
 from experiments.mehrtash2020 import figures
 from experiments.mehrtash2020.protocol import APPLICATIONS
 from experiments.mehrtash2020.scoring import score
@@ -147,8 +147,7 @@ def measure(run, frames):
     found = {name: _range(together[name]) for name in MEASURES if name in together}
     of_cases = together.groupby("case").mean(numeric_only=True)
     for name in ("nll", "brier", "ece_percent", "dice"):
-        values = of_cases[name].dropna()
-        found[f"{name}_mean"] = statistics.paired_bootstrap(values, np.zeros(len(values)))
+        found[f"{name}_mean"] = mean_over_cases(of_cases[name])
     of_seeds = pd.DataFrame([cases.mean(numeric_only=True) for cases in frames])
     distances = together[[name for name in DISTANCE if name in together]].to_numpy().ravel()
     plain = {

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pandas as pd
 
-from experiments.measures import PUBLISHED, scores
+from experiments.measures import PUBLISHED, mean_over_cases, scores
 from experiments.study import Study
 from experiments.zhang2025 import figures
 from experiments.zhang2025.protocol import DICE_CE, NETWORKS, PRICES, adaptive, published_name, tversky
@@ -81,9 +81,8 @@ def measure(run, frames):
     of_cases = together.groupby("case").mean(numeric_only=True)
     found = {}
     for name, column in COLUMNS.items():
-        values = of_cases[column].dropna()
-        found[name] = statistics.paired_bootstrap(values, np.zeros(len(values)))
-        plain = {"std": values.std(ddof=1), "best": together[column].max(), "worst": together[column].min()}
+        found[name] = mean_over_cases(of_cases[column])
+        plain = {"std": of_cases[column].std(ddof=1), "best": together[column].max(), "worst": together[column].min()}
         found |= {f"{name}_{what}": _plain(value) for what, value in plain.items()}
     of_seeds = [derive(cases)["dice"].mean() for cases in frames]
     found["dsc_seeds"] = _plain(np.std(of_seeds, ddof=1) if len(frames) > 1 else math.nan)
@@ -112,6 +111,8 @@ def build_tests(folder):
                 continue
             for column, label in COMPARED.items():
                 pair = (of_rows[first][column], of_rows[second][column])
+                if (pair[0] - pair[1]).isna().all():
+                    continue  # No case has the score in both rows.
                 difference = statistics.paired_bootstrap(*pair)
                 test = statistics.signed_rank(*pair)
                 lines.append(

@@ -9,7 +9,7 @@ from keras_uq.plots.calibration import (
     segment_regression,
 )
 from keras_uq.plots.common import COLOURS, COLUMN
-from keras_uq.plots.epsilon import poly_dice_curves, quantile_bands
+from keras_uq.plots.epsilon import poly_dice_curves, quantile_bands, scatter
 from keras_uq.plots.panels import (
     picture_grid,
     preparation_panel,
@@ -39,6 +39,7 @@ __all__ = [
     "qualitative_panel",
     "quantile_bands",
     "reliability_diagram",
+    "scatter",
     "segment_regression",
     "softmax_panel",
     "surface_panel",

@@ -55,3 +55,24 @@ def quantile_bands(rows, xlabel, ylabel, title=None):
         axes.grid(alpha=0.3)
     panels[-1].set_xlabel(xlabel, fontsize=8)
     return figure
+
+
+def scatter(rows, xlabel, ylabel, title=None):
+    """Two numbers of each image, one panel a row.
+
+    Args:
+        rows: `{row: (x, y)}`, numbers of one length.
+        xlabel: What `x` is.
+        ylabel: What `y` is.
+        title: Above the panels.
+    """
+    figure = new_figure(1.6 * len(rows) + 0.6, title)
+    panels = np.atleast_1d(figure.subplots(len(rows), 1, sharex=True, sharey=True))
+    for number, (axes, (name, (x, y))) in enumerate(zip(panels, rows.items())):
+        axes.plot(x, y, ".", color=COLOURS[number % len(COLOURS)], alpha=0.5, markersize=3)
+        axes.set_title(short(name), fontsize=7, loc="left")
+        axes.set_ylabel(ylabel, fontsize=8)
+        axes.tick_params(labelsize=7)
+        axes.grid(alpha=0.3)
+    panels[-1].set_xlabel(xlabel, fontsize=8)
+    return figure

@@ -1,0 +1,144 @@
+"""The table of Hiroike (2026) on small scans: each control is what it says, each number has a second way to it."""
+
+import dataclasses
+import json
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from data_prep.prepared import Prepared
+from experiments import measures, runner, training
+from experiments.batches import Batches
+from experiments.controls import QUANTILES, Replayed
+from experiments.hiroike2026.protocol import ADAPTIVE, DICE, PICTURES, REPLAYED, SCANS, SHUFFLED
+from experiments.hiroike2026.study import QUESTIONS, cost, gains
+from experiments.table import Profile, apply_profile
+from keras_uq import losses
+from keras_uq.callbacks import adaptive_epsilon
+from tests.experiments.test_mehrtash import write_task
+
+CHANGES = {"size": None, "batch": 3, "filters": 2, "samples": 2, "norm_momentum": 0.5, "learning_rate": 0.02}
+EPSILON = {"epsilon_samples": 2, "epsilon_subset": 0.5}
+TINY = Profile(seeds=1, changes={**CHANGES, **EPSILON, "epsilon_start": 40, "epsilon_every": 40}, max_epochs=5)
+ROWS = (DICE, ADAPTIVE, SHUFFLED, REPLAYED)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    place = tmp_path_factory.mktemp("hiroike")
+    write_task(place / "data" / "small", cases=12)
+    rows = tuple(row for row in SCANS.rows if row.name in ROWS)
+    table = dataclasses.replace(SCANS, rows=rows, reference=DICE, profiles={**SCANS.profiles, "small": TINY})
+    options = ["--profile", "small", "--data", str(place / "data"), "--dataset", "small"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KERAS_UQ_CACHE", str(place / "cache"))
+        assert runner.main(table, [*options, "--results", str(place / "runs")]) == 0
+    return place / "runs" / "hiroike2026_table1" / "small-small"
+
+
+def cell(folder, row):
+    return runner.cell_folder(folder, row, 0)
+
+
+def test_refreshes_are_recorded_and_scaled_with_the_epochs(folder):
+    record = json.loads((cell(folder, ADAPTIVE) / "epsilon.json").read_text())
+    assert [refresh["epoch"] for refresh in record["refreshes"]] == [2, 4]
+    config = json.loads((cell(folder, ADAPTIVE) / "config.json").read_text())["training"]
+    assert (config["epsilon_start"], config["epsilon_every"], config["control"]) == (2, 2, "adaptive")
+    known = [value for value in record["difficulty"] if value is not None]
+    assert len(known) == len(record["difficulty"]) == 2 * record["refreshes"][0]["sampled"]
+    np.testing.assert_allclose(record["refreshes"][1]["difficulty"], np.quantile(known, QUANTILES), rtol=1e-4)
+    values = np.array([np.nan if value is None else value for value in record["difficulty"]])
+    np.testing.assert_allclose(record["epsilon"], adaptive_epsilon(values), atol=1e-5)
+    history = pd.read_csv(cell(folder, ADAPTIVE) / "history.csv")
+    assert history["epsilon_mean"].iloc[0] == 0
+    assert history["epsilon_mean"].iloc[4] == pytest.approx(np.mean(record["epsilon"]), abs=1e-5)
+
+
+def test_the_shuffled_control_has_the_same_epsilons_elsewhere(folder):
+    first, other = (json.loads((cell(folder, row) / "epsilon.json").read_text()) for row in (ADAPTIVE, SHUFFLED))
+    # Same seed and no difference before the first refresh: the same difficulties, so the same epsilons.
+    before, exchanged = (record["refreshes"][0] for record in (first, other))
+    np.testing.assert_allclose(before["difficulty"], exchanged["difficulty"], rtol=1e-3)
+    np.testing.assert_allclose(before["epsilon"], exchanged["epsilon"], atol=1e-3)
+    own = adaptive_epsilon(other["difficulty"])
+    np.testing.assert_allclose(sorted(other["epsilon"]), np.sort(own), atol=1e-4)
+    assert np.mean(np.abs(other["epsilon"] - own) > 1e-3) > 0.5
+
+
+def test_the_replayed_control_has_the_mean_of_each_epoch(folder):
+    first, other = (pd.read_csv(cell(folder, row) / "history.csv") for row in (ADAPTIVE, REPLAYED))
+    np.testing.assert_allclose(other["epsilon_mean"], first["epsilon_mean"], rtol=1e-6)
+    config = json.loads((cell(folder, REPLAYED) / "config.json").read_text())
+    source = json.loads((cell(folder, ADAPTIVE) / "provenance.json").read_text())
+    assert config["training"]["inputs"] == config["inputs"] == [source["config_sha256"]]
+
+    class Data:
+        epsilon_of = None
+
+    replayed = Replayed(Data, cell(folder, ADAPTIVE) / "history.csv")
+    for epoch in (0, 3, 9):
+        replayed.on_epoch_begin(epoch)
+        expected = first["epsilon_mean"].iloc[min(epoch, 4)]
+        np.testing.assert_allclose(Data.epsilon_of([1, 2]), [expected] * 2)
+
+
+def test_training_images_are_scored_without_dropout(folder):
+    (prepared,) = (path.parent for path in (folder.parents[2] / "cache" / "prepared").glob("*/dataset.json"))
+    data = Prepared(prepared)
+    images = Batches(data, "train", 1)
+    model = keras.saving.load_model(cell(folder, ADAPTIVE) / "model.keras", compile=False)
+    lines = pd.read_csv(cell(folder, ADAPTIVE) / "training_images.csv")
+    assert len(lines) == len(images.cases)
+    record = json.loads((cell(folder, ADAPTIVE) / "epsilon.json").read_text())
+    for _, line in lines[lines["labelled"] > 0].head(5).iterrows():
+        at = int(line["image"])
+        picture, mask = images.plain([at])
+        loss = float(losses.dice(mask, model.predict(picture, verbose=0), squared=True, smooth=0)[0])
+        assert line["soft_dice"] == pytest.approx(1 - loss, abs=1e-4)
+        assert line["epsilon"] == pytest.approx(record["epsilon"][at], abs=1e-6)
+    assert lines.loc[lines["labelled"] == 0, "soft_dice"].isna().all()
+
+
+def test_questions_sections_and_figures(folder):
+    tests = pd.read_csv(folder / "tests.csv").set_index(["question", "measure"])
+    pair = [measures.cases_of(cell(folder, row)).set_index("case")["nll"] for row in (ADAPTIVE, SHUFFLED)]
+    line = tests.loc[("does the assignment matter? adaptive against shuffled", "NLL")]
+    assert line["mean"] == pytest.approx((pair[0] - pair[1]).mean(), rel=1e-3)
+    assert line["p"] == pytest.approx(stats.wilcoxon(pair[0] - pair[1]).pvalue, rel=1e-3)
+    spent = cost(folder).set_index("row")
+    assert list(spent.index) == [ADAPTIVE, SHUFFLED]
+    assert ((spent["share"] > 0) & (spent["share"] < 1)).all()
+    assert list(gains(folder)["gain of adaptive over"]) == [DICE, SHUFFLED, REPLAYED]
+    names = {path.stem for path in (folder / "figures").iterdir()}
+    assert {"poly_dice", "epsilon", "difficulty", "difficulty_dice", "learning_curves", "panel_best"} <= names
+    assert "Which images gained" in (folder / "report.html").read_text()
+
+
+@pytest.mark.parametrize("table", [SCANS, PICTURES], ids=["scans", "pictures"])
+def test_the_protocol(table):
+    rows = {row.name: row for row in table.rows}
+    assert len(rows) == 8
+    assert rows[DICE].loss.squared
+    assert {row.loss.epsilon for row in table.rows if row.name != DICE} == {-0.25, 0.0, 0.5, 1.0, "per_image"}
+    assert rows[REPLAYED].inputs == (ADAPTIVE,)
+    assert {name for pair in QUESTIONS.values() for name in pair} <= set(rows)
+    small = apply_profile(table.settings, table.profiles["small"])
+    assert (small.epochs, small.epsilon_start, small.epsilon_every) == (20, 4, 1)
+    assert (small.epsilon_samples, small.epsilon_subset, table.profiles["small"].seeds) == (10, 0.25, 3)
+    assert training._schedule(small).rate(19) == small.learning_rate
+
+
+def test_the_network_of_pictures_has_dropout_inside():
+    model = PICTURES.model((None, None, 3), filters=2, norm_momentum=0.9, classes=1)
+    rates = {layer.name: layer.rate for layer in model.layers if isinstance(layer, keras.layers.Dropout)}
+    assert set(rates) == {
+        *[f"encoder{level}_dropout" for level in (3, 4)],
+        "bottleneck_dropout",
+        *[f"decoder{level}_dropout" for level in (2, 3, 4)],
+    }
+    assert set(rates.values()) == {0.5}
+    assert model.output_shape[-1] == 1
