@@ -24,7 +24,7 @@ def wheel(tmp_path_factory):
 def readme_example():
     """The Python blocks of the README, one after the other."""
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
-    assert len(blocks) == 4
+    assert len(blocks) == 5
     return "\n".join(blocks)
 
 
@@ -55,5 +55,6 @@ def test_the_readme_example_runs_in_an_empty_environment(wheel, tmp_path):
     assert done.returncode == 0, done.stderr[-2000:]
     assert "entropy" in done.stdout
     assert "ECE" in done.stdout
+    assert "epsilon of three images" in done.stdout
     assert "std (1, 40, 48, 44, 2)" in done.stdout
     assert (tmp_path / "m.keras").exists()
