@@ -213,7 +213,16 @@ def _interval(line, measure, between=" "):
 def _number(value):
     if isinstance(value, float) and math.isnan(value):
         return ""
-    return f"{value:.4f}" if abs(value) >= 0.01 else f"{value:.3g}"
+    size = abs(value)
+    return (
+        f"{value:.0f}"
+        if size >= 1000
+        else f"{value:.2f}"
+        if size >= 10
+        else f"{value:.4f}"
+        if size >= 0.01
+        else f"{value:.3g}"
+    )
 
 
 def _page(folder, run, table, drawn):

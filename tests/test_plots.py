@@ -231,7 +231,7 @@ def test_surfaces_lie_where_the_bodies_are():
     figure = plots.surface_panel({"UNet-3D, Tversky": maps, "empty": nothing}, "title")
     truth, predicted, empty = render(figure)
     assert truth.get_title() == "ground truth"
-    assert predicted.get_title() == "UNet-3D,\nTversky"
+    assert predicted.get_title() == "UNet-3D, Tversky"
     assert not empty.collections
     points = surfaces.triangles(body, (3.0, 1.0, 1.0))[0].reshape(-1, 3)
     # x, y, z in millimetres: half a voxel around the body, slices 3 mm apart.

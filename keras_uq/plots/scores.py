@@ -1,11 +1,15 @@
 """Scores and uncertainty by row."""
 
 import math
+import textwrap
 
 import numpy as np
 
 from keras_uq._optional import require
 from keras_uq.plots.common import COLOURS, line_style, name_rows, new_figure, short
+
+# Letters of a name of which two stand side by side.
+LONGEST = 24
 
 
 def learning_curves(curves, ylabel, title=None):
@@ -16,7 +20,8 @@ def learning_curves(curves, ylabel, title=None):
         ylabel: What the values are.
         title: Above the axes.
     """
-    figure = new_figure(3.4, title)
+    columns = 1 if max(map(len, curves), default=0) > LONGEST else 2
+    figure = new_figure(2.7 + 0.17 * -(-len(curves) // columns), title)
     axes = figure.subplots()
     for number, (name, seeds) in enumerate(curves.items()):
         style = line_style(number)
@@ -29,11 +34,11 @@ def learning_curves(curves, ylabel, title=None):
             line[: len(seed)] = seed
         axes.plot(range(1, longest + 1), np.nanmean(padded, axis=0), linewidth=1.4, label=name, **style)
     axes.set_xlabel("epoch", fontsize=8)
-    axes.set_ylabel(ylabel, fontsize=8)
+    axes.set_ylabel("\n".join(textwrap.wrap(ylabel, 32)), fontsize=8)
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.tick_params(labelsize=7)
     axes.grid(alpha=0.3)
-    figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=7, handlelength=3)
+    figure.legend(loc="outside lower center", ncols=columns, frameon=False, fontsize=7, handlelength=3)
     return figure
 
 

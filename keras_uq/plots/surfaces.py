@@ -1,5 +1,7 @@
 """Pictures of bodies in space."""
 
+import textwrap
+
 import numpy as np
 
 from keras_uq._optional import require
@@ -38,7 +40,7 @@ def surface_panel(rows, title=None):
         axes.set(xlim=_around(middle[2], reach), ylim=_around(middle[1], reach), zlim=_around(middle[0], reach))
         axes.set_box_aspect((1, 1, 1), zoom=1.5)
         axes.set_axis_off()
-        axes.set_title(short(name).replace(", ", ",\n"), fontsize=6, pad=0)
+        axes.set_title("\n".join(textwrap.wrap(short(name), 18)), fontsize=6, pad=0)
     return figure
 
 
