@@ -15,7 +15,7 @@ def draw(folder, title):
     }
     adaptive = {row: of_row for row, of_row in histories(folder).items() if "tversky_weight" in of_row[0]}
     for column, label in {
-        "tversky_weight": "weight of the Tversky loss",
+        "tversky_weight": "weight of the Tversky loss (the rest is the cross-entropy's)",
         "tversky": "Tversky loss, unweighted",
         "crossentropy": "cross-entropy, unweighted",
     }.items():

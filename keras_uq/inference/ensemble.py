@@ -43,24 +43,36 @@ class Ensemble:
 
     def draw(self, images, batch_size=8, case=0):
         """Yield the members' predictions, one after the other, each `(images, *spatial, classes)`."""
-        for network in self.networks(case):
-            starts = range(0, len(images), batch_size)
-            yield np.concatenate([network(images[start : start + batch_size], start, batch_size) for start in starts])
+        for member in self.models:
+            if hasattr(member, "draw"):
+                yield from member.draw(images, batch_size, case)
+                continue
+            network, starts = self._network(member), range(0, len(images), batch_size)
+            yield np.concatenate([network(images[start : start + batch_size]) for start in starts])
 
     def networks(self, case=0):
-        """Yield the members' networks, as `MCDropout.networks` does."""
+        """Yield the members' networks, as `MCDropout.networks` does.
+
+        Raises:
+            ValueError: If a member is a predictor that has none.
+        """
         for member in self.models:
             if hasattr(member, "networks"):
                 yield from member.networks(case)
-                continue
-            model = load_model(member) if isinstance(member, (str, Path)) else member
+            elif hasattr(member, "draw"):
+                raise ValueError(f"A {type(member).__name__} among the members cannot be asked window by window.")
+            else:
+                yield self._network(member)
 
-            def network(images, start=0, batch_size=None, phase=None, model=model):
-                del start, batch_size, phase  # It has no masks.
-                found = np.asarray(model.predict_on_batch(images), dtype="float32")
-                return exclusive(found) if self.multilabel else found
+    def _network(self, member):
+        model = load_model(member) if isinstance(member, (str, Path)) else member
 
-            yield network
+        def network(images, start=0, batch_size=None, phase=None):
+            del start, batch_size, phase  # It has no masks.
+            found = np.asarray(model.predict_on_batch(images), dtype="float32")
+            return exclusive(found) if self.multilabel else found
+
+        return network
 
     def anchored(self, window):
         """A copy whose members have anchored masks, if they have masks: see `MCDropout.anchored`."""
