@@ -162,6 +162,11 @@ def test_anchored_masks_are_those_of_the_volume_bit_for_bit():
     np.testing.assert_allclose(sample[:, 16:24], sample[:, :8], atol=1e-6)
     np.testing.assert_allclose(sample[:, :, 8:], sample[:, :, :8], atol=1e-6)
     assert len(np.unique(np.round(sample, 4))) > 4
+    # A window that begins 4 voxels further on sees the masks 4 voxels further on.
+    network = next(MCDropout(model, 1, seed=2).anchored((16, 16, 8)).networks())
+    first, further = (network(ones[:, :16, :16, :8], phase=(start, 0, 0))[0] for start in (0, 4))
+    np.testing.assert_allclose(further[:12], first[4:], atol=1e-6)
+    assert np.abs(further[4:] - first[:12]).max() > 0.01
     blurred = next(SlidingWindow(MCDropout(model, 1, seed=2), (16, 16, 8), consistent=False).draw(ones))[0, ..., 0]
     assert np.abs(blurred[16:32] - blurred[:16]).max() > 0.01
 
