@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from experiments.batches import OPEN_FILES, targets
-from keras_uq.inference import window_starts
+from keras_uq.inference import cut_window, window_starts
 
 # Foreground voxels remembered of a case, to centre patches on.
 CENTRES = 4096
@@ -106,7 +106,4 @@ class Tiles(keras.utils.PyDataset):
 
 def cut(image, mask, corner, size):
     """The patch of both that begins at `corner`, with zeros behind where the volume ends before it."""
-    inside = tuple(slice(start, start + side) for start, side in zip(corner, size))
-    parts = [np.asarray(volume[inside]) for volume in (image, mask)]
-    missing = [(0, side - have) for side, have in zip(size, parts[0].shape)]
-    return tuple(np.pad(part, [*missing, (0, 0)]) for part in parts)
+    return tuple(cut_window(volume, corner, size) for volume in (image, mask))

@@ -17,7 +17,7 @@ def numbered_cases(data, track=list):
     return ((number, part, case) for number, (part, case) in enumerate(track(listed)))
 
 
-def predict_case(predictor, image, number, depth=None, batch_size=8, whole=False):
+def predict_case(predictor, image, number, depth=None, batch_size=8):
     """Maps of a case.
 
     Args:
@@ -26,12 +26,10 @@ def predict_case(predictor, image, number, depth=None, batch_size=8, whole=False
         number: Of the case.
         depth: Slices of the volumes that the predictor takes whole, `None` if it takes slices.
         batch_size: Slices at a time.
-        whole: The predictor takes volumes of any depth (`SlidingWindow`).
     """
-    if depth is None and not whole:
+    if depth is None:
         return predictor.predict(image, batch_size=batch_size, case=number)
-    volume = image if whole else padded(image, depth)
-    maps = predictor.predict(volume[np.newaxis], batch_size=batch_size if whole else 1, case=number)
+    maps = predictor.predict(padded(image, depth)[np.newaxis], batch_size=1, case=number)
     return maps[0, : len(image)]
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from experiments.scoring import numbered_cases, predict_case
+from experiments.scoring import numbered_cases
 from keras_uq import metrics
 
 SCORES = ("dice", "f2", "sensitivity", "specificity", "precision")
@@ -27,7 +27,7 @@ def score(predictor, data, settings, track=list, folder=None):
     lines, panels = [], {}
     for number, part, case in numbered_cases(data, track):
         image, mask = np.asarray(data.image(case)), np.asarray(data.mask(case))[..., 0] > 0
-        maps = predict_case(predictor, image, number, whole=True)
+        maps = predictor.predict(image[np.newaxis], batch_size=8, case=number)[0]
         predicted = maps.mask > 0
         lines.append({"set": part, "case": case, **_scores(mask, predicted), "voxels": int(np.count_nonzero(mask))})
         if part == "test":

@@ -56,18 +56,15 @@ class AdaptiveTverskyCE(keras.callbacks.Callback):
             loss.weights.renew(logs["tversky"], logs["crossentropy"])
 
     def on_test_begin(self, logs=None):
-        self._before = self._state()
+        self._before = self.get_state()
 
     def on_test_end(self, logs=None):
         self.set_state(self._before)
 
     def get_state(self):
         """The two weights, for `Resume`."""
-        return self._state()
+        return np.asarray(keras.ops.convert_to_numpy(self.model.loss.weights.values)).tolist()
 
     def set_state(self, state):
         """Take up weights that `get_state` gave."""
         self.model.loss.weights.values.assign(np.asarray(state, dtype="float32"))
-
-    def _state(self):
-        return np.asarray(keras.ops.convert_to_numpy(self.model.loss.weights.values)).tolist()

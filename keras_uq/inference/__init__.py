@@ -19,7 +19,7 @@ from keras_uq.inference.published import (
     save_model,
 )
 from keras_uq.inference.quality import ClassQuality, QualityCard, logit_dice
-from keras_uq.inference.sliding_window import SlidingWindow, window_starts
+from keras_uq.inference.sliding_window import SlidingWindow, cut_window, window_starts
 from keras_uq.inference.temperature import TemperatureScaling, fit_temperature, scale_probabilities
 from keras_uq.inference.threshold import choose_threshold, softmax_threshold
 
@@ -32,6 +32,7 @@ __all__ = [
     "TemperatureScaling",
     "UncertaintyMaps",
     "choose_threshold",
+    "cut_window",
     "exclusive",
     "fit_temperature",
     "load_model",

@@ -53,6 +53,7 @@ class SlidingWindow:
         self.consistent = consistent
         self.predictor = predictor.anchored(self.window) if consistent else predictor
         self._strides = self.predictor.strides if consistent else (1,) * len(self.window)
+        self._importance = _importance(self.window)
 
     def describe(self):
         """What is needed to repeat the prediction, as JSON types."""
@@ -91,10 +92,9 @@ class SlidingWindow:
     def draw(self, images, batch_size=1, case=0):
         """Yield the blended samples that `predict` averages, each `(images, *spatial, classes)`."""
         self._check(images)
+        weights = [self._weight(image.shape[:-1]) for image in images]
         for network in self.predictor.networks(case):
-            yield np.stack(
-                [self._blend(network, image, self._weight(image.shape[:-1]), batch_size) for image in images]
-            )
+            yield np.stack([self._blend(network, *pair, batch_size) for pair in zip(images, weights)])
 
     def corners(self, shape):
         """First voxels of all windows of an image of this spatial shape, in the order they are predicted."""
@@ -110,12 +110,12 @@ class SlidingWindow:
 
     def _blend(self, network, image, weight, batch_size):
         """One sample of a whole image, `(*spatial, classes)`."""
-        total, importance, start = None, _importance(self.window)[..., np.newaxis], 0
+        total, importance, start = None, self._importance[..., np.newaxis], 0
         for phase, group in itertools.groupby(self.corners(image.shape[:-1]), key=self._phase):
             corners = list(group)
             for first in range(0, len(corners), batch_size):
                 some = corners[first : first + batch_size]
-                batch = np.stack([self._cut(image, corner) for corner in some])
+                batch = np.stack([cut_window(image, corner, self.window) for corner in some])
                 found = network(batch, start=start, batch_size=batch_size, phase=phase or None)
                 start += len(some)
                 if total is None:
@@ -128,18 +128,12 @@ class SlidingWindow:
         # Rounding of the blend: probabilities of 1 must not become 1 + 1e-7.
         return np.clip(total, 0, 1, out=total)
 
-    def _cut(self, image, corner):
-        """A window of an image, with zeros behind its end."""
-        part = np.asarray(image[_inside(corner, self.window, image.shape)])
-        missing = [(0, side - size) for side, size in zip(self.window, part.shape)]
-        return np.pad(part, [*missing, (0, 0)]) if any(behind for _, behind in missing) else part
-
     def _weight(self, shape):
         """Sum of the windows' weights, `shape`."""
-        total, importance = np.zeros(shape, dtype="float32"), _importance(self.window)
+        total = np.zeros(shape, dtype="float32")
         for corner in self.corners(shape):
             inside = _inside(corner, self.window, shape)
-            total[inside] += importance[tuple(slice(0, part.stop - part.start) for part in inside)]
+            total[inside] += self._importance[tuple(slice(0, part.stop - part.start) for part in inside)]
         return total
 
     def _check(self, images):
@@ -159,14 +153,21 @@ def window_starts(size, window, overlap=0.5, stride=1):
         size: Of the image, voxels.
         window: Of a window, voxels.
         overlap: Share that neighbours have in common, in [0, 1).
-        stride: Distance between windows is rounded down to a multiple of it; so is no start but the last, which is
-            rounded up and may reach up to `stride - 1` voxels beyond the end.
+        stride: The distance between windows is rounded down to a multiple of it, the last start up to one, so that the
+            last window may reach up to `stride - 1` voxels beyond the end.
     """
     if size <= window:
         return [0]
     step = max(int(window * (1 - overlap)) // stride * stride, stride)
     last = -(-(size - window) // stride) * stride
     return [*range(0, size - window, step), last]
+
+
+def cut_window(image, corner, window):
+    """The part of an image `(*spatial, channels)` that begins at `corner`, with zeros behind where the image ends."""
+    part = np.asarray(image[_inside(corner, window, image.shape)])
+    missing = [(0, side - size) for side, size in zip(window, part.shape)]
+    return np.pad(part, [*missing, (0, 0)]) if any(behind for _, behind in missing) else part
 
 
 def _inside(corner, window, shape):
