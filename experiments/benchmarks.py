@@ -1,4 +1,4 @@
-"""Speed, side by side in one run, as ratios: sampling, windows, data preparation, the cost of each loss.
+"""Speed, side by side in one run, as ratios: sampling, windows, data preparation, losses, refreshes of epsilon.
 
     python -m experiments.benchmarks            all of it, written to results/benchmarks
     python -m experiments.benchmarks sampling   one part
@@ -23,6 +23,7 @@ import numpy as np
 from data_prep.prepared import write_text
 from experiments import record
 from keras_uq import losses, models
+from keras_uq.callbacks import AdaptiveEpsilon, PerImageData
 from keras_uq.inference import MCDropout, SlidingWindow
 from keras_uq.preprocessing import Preprocessing, read_nifti
 
@@ -164,6 +165,7 @@ def training_step(rounds):
         losses.DicePlusPlus(),
         losses.Combo(),
         losses.UnifiedFocal(penalty_gamma=2.0),
+        losses.PolyDice(),
     ):
         model = models.kethavath2025()
         model.compile(keras.optimizers.Adam(1e-3), loss=loss)
@@ -172,7 +174,35 @@ def training_step(rounds):
     return {"seconds": medians(turns), "cost": {name: ratio(turns, name, "keras.BinaryCrossentropy") for name in turns}}
 
 
-PARTS = {"sampling": sampling, "windows": windows, "preparation": preparation, "training_step": training_step}
+def refresh(rounds):
+    """Refreshes of `AdaptiveEpsilon`, ten samples of 256 images of 64 x 64 or of a quarter of them, and an epoch."""
+    rng = np.random.default_rng(0)
+    images = rng.random((256, 64, 64, 1)).astype("float32")
+    data = PerImageData(images, (images > 0.7).astype("float32"), batch_size=8)
+    model = models.kethavath2025((64, 64, 1), filters=8)
+    model.compile(keras.optimizers.Adam(1e-3), loss=losses.PolyDice(epsilon="per_image"))
+    contenders = {"an epoch of training": lambda: model.fit(data, shuffle=False, verbose=0)}
+    for subset in (1.0, 0.25):
+        control = AdaptiveEpsilon(data, samples=10, subset=subset)
+        control.set_model(model)
+        control.on_train_begin()
+        contenders[f"a refresh, subset={subset:g}"] = lambda control=control: control.refresh(1)
+    turns = take_turns(contenders, rounds)
+    whole, quarter = "a refresh, subset=1", "a refresh, subset=0.25"
+    return {
+        "seconds": medians(turns),
+        "cost against an epoch": {name: ratio(turns, name, "an epoch of training") for name in (whole, quarter)},
+        "cost of a quarter against all": ratio(turns, quarter, whole),
+    }
+
+
+PARTS = {
+    "sampling": sampling,
+    "windows": windows,
+    "preparation": preparation,
+    "training_step": training_step,
+    "refresh": refresh,
+}
 
 
 def take_turns(contenders, rounds):

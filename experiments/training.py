@@ -10,7 +10,7 @@ from experiments.augmentation import AUGMENTATIONS
 from experiments.batches import Batches, FollowEpoch
 from experiments.controls import callbacks_of
 from experiments.patches import Patches, Tiles
-from keras_uq import losses, metrics
+from keras_uq import losses, metrics, models
 from keras_uq.callbacks import AdaptiveTverskyCE, KeepBest, Resume, StepDecay
 
 # Weights are kept of the best epoch by each, so another choice costs no training.
@@ -41,9 +41,10 @@ def _outputs(table, row, data):
 def model_config(table, row, settings, data):
     """What `build` builds, as JSON types."""
     model, outputs = getattr(table.model, "func", table.model), _outputs(table, row, data)
+    place = "keras_uq.models" if hasattr(models, model.__name__) else model.__module__
     changes = {**getattr(table.model, "keywords", {}), **({} if outputs == 1 else {"classes": outputs}), **row.network}
     return {
-        "builder": f"keras_uq.models.{model.__name__}",
+        "builder": f"{place}.{model.__name__}",
         "arguments": {**changes, "filters": settings.filters, "norm_momentum": settings.norm_momentum},
     }
 

@@ -1,6 +1,7 @@
 """The table of Hiroike (2026) on small scans: each control is what it says, each number has a second way to it."""
 
 import dataclasses
+import functools
 import json
 
 import keras
@@ -14,11 +15,12 @@ from experiments import measures, runner, training
 from experiments.batches import Batches
 from experiments.controls import QUANTILES, Replayed
 from experiments.hiroike2026.protocol import ADAPTIVE, DICE, PICTURES, REPLAYED, SCANS, SHUFFLED
-from experiments.hiroike2026.study import QUESTIONS, cost, gains
+from experiments.hiroike2026.study import QUESTIONS, by_seed, cost, gains
 from experiments.table import Profile, apply_profile
 from keras_uq import losses
 from keras_uq.callbacks import adaptive_epsilon
 from tests.experiments.test_mehrtash import write_task
+from tests.experiments.tiny import small_unet
 
 CHANGES = {"size": None, "batch": 3, "filters": 2, "samples": 2, "norm_momentum": 0.5, "learning_rate": 0.02}
 EPSILON = {"epsilon_samples": 2, "epsilon_subset": 0.5}
@@ -31,7 +33,9 @@ def folder(tmp_path_factory):
     place = tmp_path_factory.mktemp("hiroike")
     write_task(place / "data" / "small", cases=12)
     rows = tuple(row for row in SCANS.rows if row.name in ROWS)
-    table = dataclasses.replace(SCANS, rows=rows, reference=DICE, profiles={**SCANS.profiles, "small": TINY})
+    network = functools.partial(small_unet, dropout=0.3)
+    profiles = {**SCANS.profiles, "small": TINY}
+    table = dataclasses.replace(SCANS, rows=rows, reference=DICE, model=network, profiles=profiles)
     options = ["--profile", "small", "--data", str(place / "data"), "--dataset", "small"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KERAS_UQ_CACHE", str(place / "cache"))
@@ -109,6 +113,10 @@ def test_questions_sections_and_figures(folder):
     line = tests.loc[("does the assignment matter? adaptive against shuffled", "NLL")]
     assert line["mean"] == pytest.approx((pair[0] - pair[1]).mean(), rel=1e-3)
     assert line["p"] == pytest.approx(stats.wilcoxon(pair[0] - pair[1]).pvalue, rel=1e-3)
+    known = tests.dropna(subset="p")
+    assert len(known)
+    assert (known["q"] >= known["p"]).all()
+    assert known["q"].max() == pytest.approx(known["p"].max())
     spent = cost(folder).set_index("row")
     assert list(spent.index) == [ADAPTIVE, SHUFFLED]
     assert ((spent["share"] > 0) & (spent["share"] < 1)).all()
@@ -116,6 +124,53 @@ def test_questions_sections_and_figures(folder):
     names = {path.stem for path in (folder / "figures").iterdir()}
     assert {"poly_dice", "epsilon", "difficulty", "difficulty_dice", "learning_curves", "panel_best"} <= names
     assert "Which images gained" in (folder / "report.html").read_text()
+
+
+@pytest.fixture
+def two_seeds(tmp_path):
+    """Records of two seeds, as they would be written: the adaptive row gains 0.1 on the difficult images."""
+    difficulties = {0: [1, 2, 3, 4, 5, 6], 1: [6, 5, 4, 3, 2, 1]}
+    for row in (ADAPTIVE, SHUFFLED):
+        for seed, difficulty in difficulties.items():
+            path = runner.cell_folder(tmp_path, row, seed)
+            path.mkdir()
+            (path / "config.json").write_text(json.dumps({"row": row, "seed": seed}))
+            (path / "provenance.json").write_text(json.dumps({"seconds": 1, "commit": "none"}))
+            (path / "training.json").write_text(json.dumps({"seconds": 100}))
+            (path / "epsilon.json").write_text(json.dumps({"difficulty": [1] * 6, "refreshes": [{"sampled": 2}] * 2}))
+            pd.DataFrame({"refresh_seconds": [0, 10, 10]}).to_csv(path / "history.csv")
+            soft = np.full(6, 0.5)
+            soft[4:] += 0.1 * (row == ADAPTIVE) * (seed + 1)
+            images = {"image": range(6), "soft_dice": soft, "difficulty": difficulty}
+            pd.DataFrame(images).to_csv(path / "training_images.csv", index=False)
+            dice = [0.5 + 0.1 * (row == ADAPTIVE) * seed] * 3
+            cases = {"set": "test", "case": ["a", "b", "c"], "dice": dice, "hd95": 1.0, "ece": 0.01, "nll": 0.1}
+            pd.DataFrame(cases).to_csv(path / "cases.csv", index=False)
+    return tmp_path
+
+
+def test_cost_of_a_subset_by_hand(two_seeds):
+    line = cost(two_seeds).set_index("row").loc[ADAPTIVE]
+    assert (line["images of a refresh"], line["of all"], line["seconds of all refreshes"]) == (2, 6, 20)
+    assert line["share"] == pytest.approx(20 / 100)
+    # Three times as many images: 60 of then 140 seconds.
+    assert line["share if all were sampled"] == pytest.approx(60 / 140)
+    assert line["training time the subset saves"] == pytest.approx(40 / 140)
+
+
+def test_gains_take_the_difficulty_of_the_other_seed(two_seeds):
+    line = gains(two_seeds).set_index("gain of adaptive over").loc[SHUFFLED]
+    # Images 4 and 5 gain 0.1 with seed 0, where seed 1 finds them easy, and 0.2 with seed 1, where seed 0 does not.
+    assert line["easy"] == pytest.approx(0.1 / 2)
+    assert line["middle"] == pytest.approx(0)
+    assert line["difficult"] == pytest.approx(0.2 / 2)
+
+
+def test_differences_by_seed(two_seeds):
+    found = by_seed(two_seeds).set_index("measure")
+    assert set(found["question"]) == {"does the assignment matter? adaptive against shuffled"}
+    assert found.loc["Dice", ["seed 0", "seed 1"]].tolist() == pytest.approx([0, 0.1])
+    assert found.loc["NLL", ["seed 0", "seed 1"]].tolist() == pytest.approx([0, 0])
 
 
 @pytest.mark.parametrize("table", [SCANS, PICTURES], ids=["scans", "pictures"])

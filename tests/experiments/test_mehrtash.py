@@ -24,6 +24,7 @@ from experiments.table import Profile, apply_profile
 from keras_uq import metrics, statistics
 from keras_uq.inference import exclusive, read_multilabel, read_quality, scale_probabilities
 from tests.data_prep.test_mri_archives import make_promise12, make_prostatex  # noqa: F401
+from tests.experiments.tiny import small_unet
 
 CHANGES = {"crop": None, "spacing": None, "batch": 4, "filters": 2, "steps": 12, "samples": 2, "norm_momentum": 0.5}
 TINY = Profile(seeds=2, changes={**CHANGES, "learning_rate": 0.02, "margin": 2.0}, max_epochs=2)
@@ -60,7 +61,7 @@ def place(tmp_path_factory):
     place = tmp_path_factory.mktemp("mehrtash")
     write_task(place / "data" / "small")
     rows = tuple(dataclasses.replace(row, max_seeds=row.max_seeds and 1) for row in TABLES[0].rows)
-    table = dataclasses.replace(TABLES[0], rows=rows, profiles={**TABLES[0].profiles, "small": TINY})
+    table = dataclasses.replace(TABLES[0], rows=rows, model=small_unet, profiles={**TABLES[0].profiles, "small": TINY})
     options = ["--profile", "small", "--data", str(place / "data"), "--dataset", "small"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KERAS_UQ_CACHE", str(place / "cache"))
@@ -320,7 +321,7 @@ def test_promise12_stands_for_other_scans_where_it_is_there(make_prostatex, make
 @pytest.mark.slow
 def test_a_3d_pair_runs(place, data, tmp_path):
     tiny = Profile(seeds=1, changes={**CHANGES, "batch": 2, "steps": 2, "margin": 2.0}, max_epochs=1)
-    table = dataclasses.replace(TABLE_3D, profiles={**TABLE_3D.profiles, "small": tiny})
+    table = dataclasses.replace(TABLE_3D, model=small_unet, profiles={**TABLE_3D.profiles, "small": tiny})
     options = ["--profile", "small", "--data", str(place / "data"), "--dataset", "small", "--results", str(tmp_path)]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KERAS_UQ_CACHE", str(place / "cache"))

@@ -75,7 +75,7 @@ def test_a_cell_leaves_a_whole_record(options):
     training = config["training"]
     assert (config["row"], training["seed"], training["epochs"]) == ("Dice Loss", 0, 4)
     assert training["loss"]["config"]["over"] == "batch"
-    assert training["model"]["builder"] == "keras_uq.models.kethavath2025"
+    assert training["model"]["builder"] == "tests.experiments.tiny.small_unet"
     assert json.loads((cell / "training.json").read_text())["training_sha256"] == record.digest(training)
     provenance = json.loads((cell / "provenance.json").read_text())
     assert provenance["config_sha256"] == record.digest(config)

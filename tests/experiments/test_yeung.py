@@ -17,6 +17,7 @@ from experiments.yeung2021 import study
 from experiments.yeung2021.table4 import TABLES
 from keras_uq.inference import choose_threshold
 from tests.data_prep.test_pictures import make_dsb2018
+from tests.experiments.tiny import small_unet
 
 TINY = Profile(seeds=2, changes={"size": (16, 32), "batch": 2, "filters": 2}, max_epochs=2)
 
@@ -27,7 +28,7 @@ def folder(tmp_path_factory):
     place = tmp_path_factory.mktemp("yeung")
     make_dsb2018(place / "data" / "dsb2018", count=15)
     table = next(table for table in TABLES if table.dataset == "dsb2018")
-    table = dataclasses.replace(table, profiles={**table.profiles, "small": TINY})
+    table = dataclasses.replace(table, model=small_unet, profiles={**table.profiles, "small": TINY})
     options = ["--profile", "small", "--data", str(place / "data"), "--dataset", "dsb2018"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KERAS_UQ_CACHE", str(place / "cache"))

@@ -17,6 +17,7 @@ from experiments.zhang2025.study import QUESTIONS, fluctuation, weights
 from keras_uq import losses, metrics
 from keras_uq.inference import SlidingWindow, read_window
 from tests.experiments.test_mehrtash import write_task
+from tests.experiments.tiny import small_unet
 
 CHANGES = {"spacing": None, "patch": (8, 16, 16), "batch": 2, "filters": 2, "steps": 6, "norm_momentum": 0.5}
 TINY = Profile(seeds=1, changes={**CHANGES, "learning_rate": 0.02}, max_epochs=4)
@@ -30,7 +31,7 @@ def folder(tmp_path_factory):
     place = tmp_path_factory.mktemp("zhang")
     write_task(place / "data" / "small", cases=20)
     rows = tuple(row for row in TABLE.rows if row.name in (*ROWS, DICE_CE, ELSEWHERE))
-    table = dataclasses.replace(TABLE, rows=rows, profiles={**TABLE.profiles, "small": TINY})
+    table = dataclasses.replace(TABLE, rows=rows, model=small_unet, profiles={**TABLE.profiles, "small": TINY})
     options = ["--profile", "small", "--data", str(place / "data"), "--dataset", "small"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KERAS_UQ_CACHE", str(place / "cache"))
