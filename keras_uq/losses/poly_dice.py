@@ -31,7 +31,8 @@ def poly_dice(y_true, y_pred, epsilon=0.0, order=1, scale="corrected", smooth=1e
         order: Highest power of `theta^2` that is kept: 1 as in the paper, 2, 3, ..., or `None` for all.
         scale: `"corrected"`, as above; or `"printed"`, `2 <p, y> / (|p|^2 + |y|^2)`, with which order `None` and
             epsilon 0 is not the Dice loss.
-        smooth: Added to numerators and denominators of scale and cosine: a class in neither map costs 0.
+        smooth: Added to numerators and denominators of scale and cosine: a class in neither map costs 0. As in `dice`,
+            take 1 for slices without organ.
         **options: `over`, `include_background`, `class_weights`, ...: see `keras_uq.losses`. One epsilon an image and
             `over="batch"` exclude each other.
 
