@@ -14,8 +14,9 @@ def dice(y_true, y_pred, smooth=1e-6, smooth_numerator=None, squared=False, pena
     Args:
         y_true: One-hot labels, `(batch, *spatial, classes)`.
         y_pred: Probabilities, same shape.
-        smooth: In voxels. If positive, a class in neither map costs 0. With a small one, an image without the class costs
-            1 whatever little is predicted, and teaches nothing: for slices without organ, take 1 or `over="batch"`.
+        smooth: In voxels. If positive, a class in neither map costs 0. With a small one, an image without the class
+            costs 1 whatever little is predicted, and teaches nothing: for slices without organ, take 1 or
+            `over="batch"`.
         smooth_numerator: Replaces `smooth` in the numerator, or `None`.
         squared: The denominator sums the squares of both maps (Milletari et al., 2016). With hard labels this is
             `penalty_gamma=2`.
