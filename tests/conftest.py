@@ -7,7 +7,9 @@ import nibabel
 import numpy as np
 import pytest
 
+# The tests themselves run side by side.
 os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
+os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 
