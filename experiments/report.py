@@ -70,13 +70,13 @@ def terminal_table(folder):
     from rich.table import Table
 
     run, table = build_table(folder)
-    own = study.of(run["paper"])
+    own, paper = study.of(run["paper"]), _origin(run)
     shown_too = measures.shown_measures(run)
     caption = _caption(run, sorted(set(table["seeds"]))).replace("Square brackets", "±")
     shown = Table(title=_title(run), caption=caption, caption_justify="left", box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1))
     shown.add_column("row", no_wrap=True)
     for measure, label in own.headline.items():
-        if measure in shown_too:
+        if measure in shown_too and paper:
             shown.add_column(f"{label}\npaper", justify="right", style="dim", no_wrap=True)
             label = f"{label}\nhere"
         shown.add_column(label, justify="right", no_wrap=True)
@@ -87,7 +87,7 @@ def terminal_table(folder):
             here = _interval({**line, f"{measure}_low": math.nan}, measure)
             here += "" if math.isnan(reach) else f"\n±{reach:.2g}"
             printed = line.get(f"{measure}_published", "").partition(" ")[0]
-            entries += [printed, here] if measure in shown_too else [here]
+            entries += [printed, here] if measure in shown_too and paper else [here]
         flag = f"\n{line['flag']}" if line["flag"] else ""
         shown.add_row(line["row"].removesuffix(" Loss") + flag, *entries)
     return shown
@@ -116,9 +116,9 @@ def _overview(name, folders):
     columns, rows = {}, {}
     for folder in folders:
         run, table = build_table(folder)
-        printed = own.published(run)
-        data, first = printed["dataset"].iloc[0], measures.shown_measures(run)[0]
-        label = f"[{run['table']}]({Path(folder).as_posix()}/table.md) {run['changes']}".strip() + f" ({data})"
+        data, first = _origin(run), measures.shown_measures(run)[0]
+        label = f"[{run['table']}]({Path(folder).as_posix()}/table.md) {run['changes']}".strip()
+        label += f" ({data})" if data else ""
         seeds = sorted(set(table["seeds"]) - {0})
         columns[label] = f"{seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else f"{seeds[0]}"
         for line in table.to_dict("records"):
@@ -145,9 +145,13 @@ def _title(run):
     return f"{run['paper']}, {run['table']} protocol on {run['dataset']}, profile {run['profile']}{changes}"
 
 
+def _origin(run):
+    """What the printed numbers were measured on; empty if the paper prints none."""
+    return study.of(run["paper"]).published(run)["dataset"].iloc[0]
+
+
 def _markdown(run, table):
-    own = study.of(run["paper"])
-    paper = own.published(run)["dataset"].iloc[0]
+    own, paper = study.of(run["paper"]), _origin(run)
     lines = [f"**{_title(run)}**", ""]
     parts = _parts(run)
     if len(parts) == 1:
@@ -172,15 +176,18 @@ def _parts(run):
 
 
 def _markdown_part(table, own, shown, ours, paper):
-    heads = [head for measure in shown for head in (f"{own.measures[measure]}: published ({paper})", "here")]
-    heads = ["loss", "seeds", *heads, *ours.values(), "flags"]
+    heads = [own.measures[measure] for measure in shown]
+    if paper:
+        heads = [head for label in heads for head in (f"{label}: published ({paper})", "here")]
+    heads = ["loss", "seeds", *heads, *ours.values(), *(["flags"] if paper else [])]
     lines = [f"| {' | '.join(heads)} |", f"|{' --- |' * len(heads)}"]
     for line in table.to_dict("records"):
         entries = [line["row"], str(line["seeds"])]
         for measure in shown:
-            entries += [line[f"{measure}_published"], _interval(line, measure)]
+            entries += [line[f"{measure}_published"]] if paper else []
+            entries.append(_interval(line, measure))
         entries += [_interval(line, measure) for measure in ours]
-        lines.append(f"| {' | '.join([*entries, line['flag']])} |")
+        lines.append(f"| {' | '.join([*entries, *([line['flag']] if paper else [])])} |")
     return lines
 
 
@@ -194,8 +201,8 @@ def _caption(run, seeds):
         *own.notes(run),
     ]
     if run["dataset"].startswith("synthetic "):
-        said.append("SYNTHETIC PHANTOM: generated images, no patients; the published column is on other data.")
-    elif any(departure.startswith("data:") for departure in run["departures"]):
+        said.append("SYNTHETIC PHANTOM: generated images, no patients.")
+    if _origin(run) and any(departure.startswith("data:") for departure in run["departures"]):
         said.append("Other data than the paper's: the published column is for orientation, this is no reproduction.")
     said.append("Departures: " + "; ".join(run["departures"]) + ".")
     return " ".join(said)
@@ -226,16 +233,19 @@ def _number(value):
 
 
 def _page(folder, run, table, drawn):
-    measured, own = cells(folder), study.of(run["paper"])
-    paper = own.published(run)["dataset"].iloc[0]
+    measured, own, paper = cells(folder), study.of(run["paper"]), _origin(run)
     records = table.to_dict("records")
     tables = []
     for title, of_part in _parts(run).items():
         shown = table[["row", "seeds"]].rename(columns={"row": "loss"})
         for measure in of_part:
-            shown[f"{own.measures[measure]}: published ({paper})"] = table[f"{measure}_published"]
-            shown[f"{own.measures[measure]}: here"] = [_interval(line, measure, "\n") for line in records]
-        shown["flags"] = table["flag"]
+            label = own.measures[measure]
+            if paper:
+                shown[f"{label}: published ({paper})"] = table[f"{measure}_published"]
+                label = f"{label}: here"
+            shown[label] = [_interval(line, measure, "\n") for line in records]
+        if paper:
+            shown["flags"] = table["flag"]
         tables += [f"<h2>{html.escape(title)}</h2>"] if title else []
         tables.append(_html_table(shown))
     printed = "\n".join(tables)

@@ -36,10 +36,10 @@ QUESTIONS = {
 
 
 def published(run):
-    """Nothing: the thesis prints no result. Every row with empty columns."""
+    """Nothing: the thesis prints no result."""
     rows = [DICE, *map(fixed, FIXED), ADAPTIVE, SHUFFLED, REPLAYED]
     empty = dict.fromkeys((*MEASURES, "flag"), "")
-    return pd.DataFrame([{**empty, "dataset": "no result printed"} for _ in rows], index=rows)
+    return pd.DataFrame([{**empty, "dataset": ""}] * len(rows), index=rows)
 
 
 def measure(run, frames):
@@ -125,7 +125,9 @@ def cost(folder):
                 }
             )
         if found:
-            lines.append({"row": row, **pd.DataFrame(found).mean()})
+            means = pd.DataFrame(found).mean()
+            counts = {name: int(means.pop(name)) for name in ("refreshes", "images of a refresh", "of all")}
+            lines.append({"row": row, **counts, **means})
     return pd.DataFrame(lines)
 
 
