@@ -14,8 +14,8 @@ class Study:
             the cases; `cases.csv` has the columns `set`, `case` and `dice`; panels are named `<case>|<kind>`;
             what is too large for a record goes into the cell's folder.
         illustrate: `(data, settings, folder)`: writes what the figures show of the data into the run's folder.
-        published: `run -> frame`: the paper's table, strings by row, with a column a measure, `flag` and `dataset`, on which
-            it was measured; empty if the paper prints no numbers.
+        published: `run -> frame`: the paper's table, strings by row, with a column a measure, `flag`, and `dataset`,
+            which is empty if the paper prints no numbers.
         measures: `{measure: label}` of those that a published table may have; `ours` and `further` likewise of others.
             Those of `further` have no interval.
         measure: `(run, frames of the test cases, one a seed) -> {measure: Interval}`.
