@@ -83,7 +83,7 @@ def build_tests(folder):
 
 
 def by_seed(folder):
-    """Mean difference over test cases for each question, one column a seed: do the networks of each say the same?"""
+    """Mean difference over test cases for each question, one column a seed, and Student's interval over the seeds."""
     of, lines = _cells(folder), []
     for question, (first, second) in QUESTIONS.items():
         seeds = sorted(seed for row, seed in of if row == first and (second, seed) in of)
@@ -91,8 +91,9 @@ def by_seed(folder):
         for seed in seeds:
             one, other = (derive(measures.cases_of(of[row, seed])).set_index("case") for row in (first, second))
             found[f"seed {seed}"] = (one[list(COMPARED)] - other[list(COMPARED)]).mean().rename(COMPARED)
-        differences = pd.DataFrame(found)
-        lines += [{"question": question, "measure": measure, **line} for measure, line in differences.iterrows()]
+        for measure, of_seeds in pd.DataFrame(found).iterrows():
+            interval = statistics.mean_interval(of_seeds)._asdict()
+            lines.append({"question": question, "measure": measure, **of_seeds, **interval})
     return pd.DataFrame(lines)
 
 
@@ -185,8 +186,8 @@ def _sections(folder, table):
     found = [
         (
             "Does each seed say the same?",
-            "The differences tested below for the networks of each seed alone: what three seeds do not agree on, "
-            "the test over cases cannot settle.",
+            "The differences tested below, for the networks of each seed alone, and their mean with Student's 95 % "
+            "interval over the seeds. What the seeds do not agree on, the test over cases cannot settle.",
             by_seed(folder),
         ),
         (

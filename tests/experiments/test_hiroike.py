@@ -171,6 +171,8 @@ def test_differences_by_seed(two_seeds):
     assert set(found["question"]) == {"does the assignment matter? adaptive against shuffled"}
     assert found.loc["Dice", ["seed 0", "seed 1"]].tolist() == pytest.approx([0, 0.1])
     assert found.loc["NLL", ["seed 0", "seed 1"]].tolist() == pytest.approx([0, 0])
+    # Student's t of one degree of freedom, 12.706, times 0.1 / sqrt(2) / sqrt(2).
+    assert found.loc["Dice", ["mean", "low", "high"]].tolist() == pytest.approx([0.05, -0.5853, 0.6853], abs=1e-4)
 
 
 @pytest.mark.parametrize("table", [SCANS, PICTURES], ids=["scans", "pictures"])
