@@ -17,6 +17,7 @@ import csv
 import hashlib
 import json
 import os
+import platform
 import shutil
 from pathlib import Path
 
@@ -193,9 +194,14 @@ class Prepared:
 
 def write_text(path, text):
     """Write a file whole or not at all."""
-    temporary = path.with_name("." + path.name)
-    temporary.write_text(text)
+    temporary = path.with_name(f".{path.name}.{process_name()}")
+    temporary.write_text(text, newline="")
     os.replace(temporary, path)
+
+
+def process_name():
+    """A name that no other process has, on this host or another: host, process number, a random part."""
+    return f"{platform.node()}-{os.getpid()}-{os.urandom(3).hex()}"
 
 
 def sha256(path):

@@ -1,36 +1,91 @@
 """What every paper's scoring shares: cases in one order, and what a predicted mask is worth."""
 
+import importlib
 import math
 
 import numpy as np
 
-from experiments.batches import padded
+from experiments.inputs.batches import padded, volume_depth
+from experiments.settings import Volumes
 from keras_uq import metrics
 
 # The order decides each case's dropout masks.
 SETS = ("test", "validation")
+# Folder of the probabilities that a cell keeps, if its paper asks for them.
+PROBABILITIES = "probabilities"
+
+
+class Scorer:
+    """Predicts every test and validation case of a cell and says what the predictions are worth.
+
+    Args:
+        job: The `Job`.
+        predictor: Has `predict(images, batch_size, case)`.
+        work: Folder of what the training has left; what is too large for a record goes there.
+
+    Attributes:
+        lines: Of `cases.csv`, one per case, with the columns `set`, `case` and `dice`.
+        panels: Arrays of `panels.npz`, named `<case>|<kind>`.
+    """
+
+    batch_size = 8
+
+    def __init__(self, job, predictor, work):
+        self.job, self.data, self.settings = job, job.data, job.settings
+        self.predictor = predictor
+        self.work = work
+        self.depth = volume_depth(job.data) if isinstance(job.settings.input, Volumes) else None
+        self.lines, self.panels = [], {}
+
+    def run(self, track=list):
+        """Predict and score all cases.
+
+        Args:
+            track: Wraps lists of cases, for a progress bar.
+
+        Returns:
+            `{file name: lines}` of the cell's tables, and the panels.
+        """
+        for number, part, case in numbered_cases(self.data, track):
+            image, mask = np.asarray(self.data.image(case)), np.asarray(self.data.mask(case))[..., 0]
+            scores = self.score(number, part, case, image, mask, self.predict(image, number))
+            self.lines.append({"set": part, "case": case, **scores})
+        return {"cases.csv": self.lines, **self.tables(track)}, self.panels
+
+    def predict(self, image, number):
+        """`UncertaintyMaps` of a case, `(depth, height, width, channels)`, by its number."""
+        if self.depth is None:
+            return self.predictor.predict(image, batch_size=self.batch_size, case=number)
+        maps = self.predictor.predict(padded(image, self.depth)[np.newaxis], batch_size=1, case=number)
+        return maps[0, : len(image)]
+
+    def score(self, number, part, case, image, mask, maps):
+        """`{column: value}` of one case; `part` is its set, `mask` has no channel axis."""
+        raise NotImplementedError
+
+    def tables(self, track):
+        """Further tables, `{file name: lines}`, once all cases are scored."""
+        return {}
+
+    def quality(self, tables):
+        """`QualityCard` for the cell's model file, or `None`."""
+        return None
+
+
+def scorer_of(paper):
+    """The `Scorer` of a paper, by its key."""
+    return importlib.import_module(f"experiments.{paper}.scoring").Scorer
 
 
 def numbered_cases(data, track=list):
     """`(number, set, case)` of every case to predict, as a tracked list."""
-    listed = [(part, case) for part in SETS for case in data.split[part]]
-    return ((number, part, case) for number, (part, case) in enumerate(track(listed)))
+    cases = [(part, case) for part in SETS for case in data.split[part]]
+    return ((number, part, case) for number, (part, case) in enumerate(track(cases)))
 
 
-def predict_case(predictor, image, number, depth=None, batch_size=8):
-    """Maps of a case.
-
-    Args:
-        predictor: Has `predict(images, batch_size, case)`.
-        image: `(depth, height, width, channels)`.
-        number: Of the case.
-        depth: Slices of the volumes that the predictor takes whole, `None` if it takes slices.
-        batch_size: Slices at a time.
-    """
-    if depth is None:
-        return predictor.predict(image, batch_size=batch_size, case=number)
-    maps = predictor.predict(padded(image, depth)[np.newaxis], batch_size=1, case=number)
-    return maps[0, : len(image)]
+def fullest_slice(mask):
+    """Number of the slice with most foreground."""
+    return int(np.argmax((mask > 0).sum(axis=(1, 2))))
 
 
 def foreground_probability(mean):
@@ -50,11 +105,11 @@ def overlaps(mask, predicted, classes):
 
 
 def over_classes(scores):
-    """One line of scores by class: those of one class, or their means, and each with its number."""
+    """Columns of scores by class: those of the one class, or means over classes, then each class with its number."""
     if len(scores) == 1:
         return next(iter(scores.values()))
-    means = {name: _mean([of_class[name] for of_class in scores.values()]) for name in next(iter(scores.values()))}
-    return means | {f"{name}_{value}": score for value, of in scores.items() for name, score in of.items()}
+    means = {name: _mean([by_name[name] for by_name in scores.values()]) for name in next(iter(scores.values()))}
+    return means | {f"{name}_{value}": score for value, by_name in scores.items() for name, score in by_name.items()}
 
 
 def statistics(name, volume):
@@ -63,5 +118,5 @@ def statistics(name, volume):
 
 
 def _mean(values):
-    known = [value for value in values if not math.isnan(value)]
-    return sum(known) / len(known) if known else math.nan
+    defined = [value for value in values if not math.isnan(value)]
+    return sum(defined) / len(defined) if defined else math.nan

@@ -1,66 +1,84 @@
-"""What is measured and drawn of a paper's tables: the part of a report that is the paper's own."""
+"""What is measured and drawn of a paper's tables: the part of a report that differs from paper to paper."""
 
 import importlib
-from collections.abc import Callable
-from dataclasses import dataclass
 
 
-@dataclass(frozen=True)
 class Study:
-    """One paper's measures, tests and figures. A `line` is one row of a table: `{column: value}`.
+    """Base of each paper's study. Only `published`, `measure`, `tests`, `overview` and `figures` have no default.
 
-    Args:
-        score: `(predictor, data, settings, track, folder) -> ({file name: lines}, panels)`: what a predictor says about
-            the cases; `cases.csv` has the columns `set`, `case` and `dice`; panels are named `<case>|<kind>`;
-            what is too large for a record goes into the cell's folder.
-        illustrate: `(data, settings, folder)`: writes what the figures show of the data into the run's folder.
-        published: `run -> frame`: the paper's table, strings by row, with a column a measure, `flag`, and `dataset`,
-            which is empty if the paper prints no numbers.
-        measures: `{measure: label}` of those that a published table may have; `ours` and `further` likewise of others.
-            Those of `further` have no interval.
-        measure: `(run, frames of the test cases, one a seed) -> {measure: Interval}`.
+    Attributes:
+        measures: `{measure: label}` of those that a published table may have.
+        ours: Of further measures with an interval.
+        further: Of further measures without one.
         compared: `{column: label}`: what is compared case by case with the reference row.
-        derive: `cases -> cases` with the columns that are compared and not stored.
         headline: Measures of the terminal's table: `{measure: label}`.
-        overview: `line -> text`, a row in the README's table.
-        overview_note: What it means.
-        interval: What square brackets are; with `interval_over_seeds`, one seed has none.
-        notes: `run -> sentences` below every table.
+        overview_note: What a row of the README's table means; may name the `{dataset}`.
+        interval: What square brackets are.
+        interval_over_seeds: Whether intervals are over seeds, so that one seed has none.
         beyond: What `ours` and `further` mean, on the page.
-        tests: `folder -> frame`, written to `tests.csv`.
-        tests_note: `run -> text` beside it.
-        departures: `(data, run) -> sentences`: where the data differ from the paper's.
-        sections: `(folder, table) -> [(title, text, frame)]`, further tables of the page.
-        against: `(run, row) -> row` that it is compared with.
-        figures: `(folder, title) -> {name: (figure, caption)}`.
-        parts: `run -> {title: measures}`: which measures stand in one table; by default all in one without a title.
-        quality: `tables of score -> QualityCard` for the model file of a cell, or `None`.
     """
 
-    score: Callable
-    illustrate: Callable
-    published: Callable
-    measures: dict
-    ours: dict
-    further: dict
-    measure: Callable
-    compared: dict
-    derive: Callable
-    headline: dict
-    overview: Callable
-    overview_note: str
-    interval: str
-    notes: Callable
-    beyond: str
-    tests: Callable
-    tests_note: Callable
-    figures: Callable
-    departures: Callable = lambda data, run: []
-    sections: Callable = lambda folder, table: []
-    interval_over_seeds: bool = False
-    against: Callable = lambda run, row: run["reference"]
-    parts: Callable = lambda run: {}
-    quality: Callable = lambda tables: None
+    measures = {}
+    ours = {}
+    further = {}
+    compared = {}
+    headline = {}
+    overview_note = ""
+    interval = ""
+    interval_over_seeds = False
+    beyond = ""
+
+    def illustrate(self, data, settings, folder):
+        """Write what the figures show of the data into the run's folder."""
+
+    def departures(self, data, about):
+        """Where the data differ from the paper's, sentences; `about` is what will stand in `run.json`."""
+        return []
+
+    def published(self, run):
+        """The paper's table: strings by row, a column for each measure, `flag`, and `dataset`, which is empty if the
+        paper prints no numbers."""
+        raise NotImplementedError
+
+    def measure(self, run, frames):
+        """`{measure: statistics.Interval}` of a row, from frames of its test cases, one per seed."""
+        raise NotImplementedError
+
+    def derive(self, cases):
+        """The cases with the columns that are compared and not stored."""
+        return cases
+
+    def against(self, run, row):
+        """The row that a row is compared with."""
+        return run["reference"]
+
+    def tests(self, run):
+        """Frame of the statistical tests, written to `tests.csv`."""
+        raise NotImplementedError
+
+    def tests_note(self, run):
+        """What stands above the tests."""
+        return ""
+
+    def notes(self, run):
+        """Sentences below every table."""
+        return []
+
+    def parts(self, run):
+        """`{title: measures}` of the tables that the paper prints of these rows; one without a title by default."""
+        return {"": run.shown_measures}
+
+    def sections(self, run):
+        """Further tables of the page, `[(title, text, frame)]`."""
+        return []
+
+    def figures(self, run):
+        """`{name: (figure, caption)}` in the order of the page; `None` for one whose pictures are not here."""
+        raise NotImplementedError
+
+    def overview(self, line):
+        """A row of the README's table, from a line of the run's table."""
+        raise NotImplementedError
 
 
 def of(paper):

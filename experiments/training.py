@@ -1,20 +1,16 @@
-"""Train the network of one cell: a function of its configuration and the data, whenever it is killed and resumed."""
+"""Train the network of one job: a function of its configuration and the data, whenever it is killed and resumed."""
 
 import re
 from pathlib import Path
 
 import keras
-from keras.callbacks import EarlyStopping, ReduceLROnPlateau
+from keras.callbacks import EarlyStopping
 
-from experiments.augmentation import AUGMENTATIONS
-from experiments.batches import Batches, FollowEpoch
-from experiments.controls import callbacks_of
-from experiments.patches import Patches, Tiles
-from keras_uq import losses, metrics, models
-from keras_uq.callbacks import AdaptiveTverskyCE, KeepBest, Resume, StepDecay
-
-# Weights are kept of the best epoch by each, so another choice costs no training.
-MODES = {"val_dice": "max", "val_loss": "min"}
+from experiments.inputs.batches import Batches, FollowEpoch
+from experiments.inputs.patches import RandomPatches, Tiles
+from experiments.settings import MODES, Volumes, takes_patches
+from keras_uq import losses, metrics
+from keras_uq.callbacks import AdaptiveTverskyCE, KeepBest, Resume
 
 
 class Diverged(RuntimeError):
@@ -26,67 +22,55 @@ def weights_file(keep):
     return f"best_{keep}.weights.h5"
 
 
-def build(table, row, settings, data):
-    """The row's network for the data's channels and classes, uncompiled."""
-    channels = data.image(data.split["train"][0]).shape[-1]
-    shape = (None,) * (3 if settings.volumes or settings.patch else 2) + (channels,)
-    changes = {"classes": _outputs(table, row, data), **row.network}
-    return table.model(shape, filters=settings.filters, norm_momentum=settings.norm_momentum, **changes)
+def trained_files(job):
+    """Names of the files of a training, its record last."""
+    control = job.row.control
+    return (*map(weights_file, MODES), *(control.files if control else ()), "history.csv", "training.json")
 
 
-def _outputs(table, row, data):
-    return table.classes(data) - row.multilabel
+def build(job):
+    """The job's network for the data's channels and classes, uncompiled."""
+    row, settings = job.row, job.settings
+    shape = (None,) * settings.input.rank + (job.data.channels,)
+    changes = {"classes": row.channels.outputs(job.data), **row.channels.arguments, **row.network}
+    return job.table.model(shape, filters=settings.filters, norm_momentum=settings.norm_momentum, **changes)
 
 
-def model_config(table, row, settings, data):
-    """What `build` builds, as JSON types."""
-    model, outputs = getattr(table.model, "func", table.model), _outputs(table, row, data)
-    place = "keras_uq.models" if hasattr(models, model.__name__) else model.__module__
-    changes = {**getattr(table.model, "keywords", {}), **({} if outputs == 1 else {"classes": outputs}), **row.network}
-    return {
-        "builder": f"{place}.{model.__name__}",
-        "arguments": {**changes, "filters": settings.filters, "norm_momentum": settings.norm_momentum},
-    }
-
-
-def train(table, row, seed, settings, data, folder, verbose, tensorboard=None, inputs=()):
+def train(job, folder, inputs=(), verbose=2, tensorboard=None):
     """Train one network; take up an interrupted training.
 
     Args:
-        table: The `Table`.
-        row: Its `Row`.
-        seed: Of weights, order and dropout.
-        settings: The `Settings`.
-        data: `Prepared`.
+        job: The `Job`.
         folder: For weights and for what a resumed training needs.
+        inputs: Folders of the cells that the job is made of.
         verbose: As in `fit`.
         tensorboard: Folder of logs, or `None`.
-        inputs: Folders of the cells it is made of.
 
     Returns:
-        Its history, one dictionary an epoch.
+        Its history, one dictionary per epoch.
 
     Raises:
         Diverged: If no epoch had a finite value of `settings.keep`.
     """
+    row, settings = job.row, job.settings
     keras.utils.clear_session()
-    keras.utils.set_random_seed(seed)
-    model = build(table, row, settings, data)
-    score = metrics.DiceMetric(hard=bool(settings.hard_dice), multilabel=row.multilabel)
+    keras.utils.set_random_seed(job.seed)
+    model = build(job)
+    score = metrics.DiceMetric(hard=settings.hard_dice, multilabel=row.channels.multilabel)
     loss = _fresh(row.loss)
-    model.compile(optimizer=_optimizer(settings), loss=loss, metrics=[score, *getattr(loss, "metrics", [])])
-    batches, validation = _data(table, row, seed, settings, data)
+    model.compile(optimizer=settings.optimizer.build(), loss=loss, metrics=[score, *getattr(loss, "metrics", [])])
+    batches, validation = _data(job)
     callbacks = [
         FollowEpoch(batches),
-        _schedule(settings),
+        settings.schedule.callback(settings),
         EarlyStopping(settings.monitor, patience=settings.patience, mode=MODES[settings.monitor]),
-        *callbacks_of(row, batches, settings, seed, inputs, folder),
+        *(row.control.callbacks(batches, job, inputs, folder) if row.control else []),
         *([AdaptiveTverskyCE()] if getattr(loss, "adaptive", None) else []),
         *[KeepBest(folder / weights_file(keep), keep, mode) for keep, mode in MODES.items()],
     ]
     if tensorboard:
         name = re.sub(r"\W+", "-", row.name.lower())
-        callbacks.append(keras.callbacks.TensorBoard(Path(tensorboard) / f"{name}-seed{seed}"))
+        callbacks.append(keras.callbacks.TensorBoard(Path(tensorboard) / f"{name}-seed{job.seed}"))
     resume = Resume(folder / "resume", callbacks)
     model.fit(
         batches,
@@ -97,7 +81,7 @@ def train(table, row, seed, settings, data, folder, verbose, tensorboard=None, i
         verbose=verbose,
     )
     if not (folder / weights_file(settings.keep)).exists():
-        raise Diverged(f"{row.name}, seed {seed}: {settings.keep} was never finite, so there is no epoch to test.")
+        raise Diverged(f"{settings.keep} was never finite, so there is no epoch to test.")
     return resume.history
 
 
@@ -108,31 +92,20 @@ def _fresh(loss):
     return keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(loss))
 
 
-def _data(table, row, seed, settings, data):
+def _data(job):
     """Batches to train and to validate on."""
-    classes = table.classes(data)
-    if settings.patch:
-        batches = Patches(data, "train", settings.patch, settings.batch, settings.steps, seed, classes)
-        return batches, Tiles(data, "validation", settings.patch, settings.batch, classes)
-    augment = settings.augmentation and AUGMENTATIONS[settings.augmentation]
-    like = {"volumes": settings.volumes, "classes": classes, "multilabel": row.multilabel}
-    own = {"augment": augment, "with_epsilon": row.control is not None}
-    batches = Batches(data, "train", settings.batch, seed, settings.steps, **own, **like)
-    return batches, Batches(data, "validation", settings.batch, **like)
-
-
-def _optimizer(settings):
-    if settings.momentum is None:
-        return keras.optimizers.Adam(settings.learning_rate)
-    return keras.optimizers.SGD(settings.learning_rate, momentum=settings.momentum, nesterov=True)
-
-
-def _schedule(settings):
-    if settings.plateau is None:
-        return StepDecay(settings.decay_factor, settings.decay_every, initial=settings.learning_rate)
-    # The last three as in the code of Yeung et al. (2021).
-    details = {"min_delta": 1e-7, "cooldown": 1, "min_lr": 1e-4}
-    if settings.plateau_delta is not None:
-        details = {"min_delta": settings.plateau_delta}
-    mode = MODES[settings.monitor]
-    return ReduceLROnPlateau(settings.monitor, settings.decay_factor, settings.plateau, mode=mode, **details)
+    data, settings, channels = job.data, job.settings, job.row.channels
+    classes, batch = channels.classes(data), settings.batch
+    if takes_patches(settings):
+        sides = settings.input.sides
+        batches = RandomPatches(data, "train", sides, batch, settings.steps, job.seed, classes)
+        return batches, Tiles(data, "validation", sides, batch, classes)
+    shared = {
+        "volumes": isinstance(settings.input, Volumes),
+        "classes": classes,
+        "multilabel": channels.multilabel,
+    }
+    order = {"seed": job.seed, "steps": settings.steps}
+    changes = {"augment": settings.augmentation, "with_epsilon": job.row.control is not None}
+    batches = Batches(data, "train", batch, **order, **changes, **shared)
+    return batches, Batches(data, "validation", batch, **shared)

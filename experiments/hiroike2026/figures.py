@@ -1,75 +1,71 @@
 """The figures of a run of Hiroike (2026), from its records."""
 
-import json
-
 import numpy as np
-import pandas as pd
 
-from experiments import measures
-from experiments.controls import RECORD
-from experiments.figures import RULE, learning_curves, panel_rows
+from experiments.figures import RULE, learning_curves, panel_figures
+from experiments.hiroike2026.controls import RECORD
 from experiments.hiroike2026.protocol import ADAPTIVE, FIXED, SHUFFLED
 from keras_uq import plots
 
 
-def draw(folder, title):
+def draw(run):
     """`{name: (figure, caption)}` of a run, in the order of the page."""
-    found = {
+    title = run.title
+    figures = {
         "poly_dice": (
             plots.poly_dice_curves(FIXED, title="PolyDice-1 at s = 0.1"),
             "The loss against the angle between prediction and truth, s = 0.1 (Figure 2 of the thesis). Dotted: the "
             "Dice loss.",
         ),
-        "learning_curves": learning_curves(folder, title, label="validation Dice (of predicted classes, pooled)"),
+        "learning_curves": learning_curves(run, label="validation Dice (of predicted classes, pooled)"),
     }
-    if records := refreshes(folder):
-        found["epsilon"] = (
+    if records := refreshes(run):
+        figures["epsilon"] = (
             plots.quantile_bands(_bands(records, "epsilon"), "epoch", "epsilon", title),
             "Epsilon of the training images by epoch of the refresh: median, middle half and middle 90 %, first seed. "
             "Before the first refresh it is 0.",
         )
-        found["difficulty"] = (
+        figures["difficulty"] = (
             plots.quantile_bands(_bands(records, "difficulty"), "epoch", "difficulty (nat)", title),
             "Difficulty of the training images by epoch of the refresh, likewise.",
         )
-    if pairs := difficulty_and_dice(folder):
-        found["difficulty_dice"] = (
+    if pairs := difficulty_and_dice(run):
+        figures["difficulty_dice"] = (
             plots.scatter(pairs, "last difficulty (nat)", "soft Dice at the end", title),
             "Training images with foreground: soft Dice without dropout at the end against the last difficulty. First "
             "seed; a dot is an image.",
         )
-    for which in ("best", "worst"):
-        if (chosen := panel_rows(folder, which)) is not None:
-            case, rows = chosen
-            found[f"panel_{which}"] = (
-                plots.qualitative_panel(rows, f"{title}\n{which} case: {case}"),
-                f"The {which} test case, {case}: the slice with most foreground. Rule: {RULE}.",
-            )
-    return found
+    return figures | panel_figures(
+        run,
+        "panel",
+        lambda which, case, rows: plots.qualitative_panel(rows, f"{title}\n{which} case: {case}"),
+        lambda which, case, rows: f"The {which} test case, {case}: the slice with most foreground. Rule: {RULE}.",
+    )
 
 
-def refreshes(folder):
-    """`{row: what its first seed's refreshes found}` of the rows that have any."""
-    measured = measures.cells(folder).sort_values("seed")
-    found = {}
-    for row in (ADAPTIVE, SHUFFLED):
-        for path in measured.loc[measured["row"] == row, "folder"]:
-            record = json.loads((path / RECORD).read_text()) if (path / RECORD).exists() else {}
-            if record.get("refreshes"):
-                found.setdefault(row, record)
-    return found
+def refreshes(run):
+    """`{row: what its first seed's refreshes measured}` of the rows that have any."""
+    records = {}
+    for row, cell in _in_order_of_seeds(run):
+        record = cell.json(RECORD) if cell.has(RECORD) else {}
+        if record.get("refreshes"):
+            records.setdefault(row, record)
+    return records
 
 
-def difficulty_and_dice(folder):
+def difficulty_and_dice(run):
     """`{row: (difficulty, soft Dice)}` of training images, first seed, for rows that know difficulties."""
-    measured = measures.cells(folder).sort_values("seed")
-    found = {}
-    for row in (ADAPTIVE, SHUFFLED):
-        for path in measured.loc[measured["row"] == row, "folder"]:
-            images = pd.read_csv(path / "training_images.csv").dropna()
-            if row not in found and len(images):
-                found[row] = (images["difficulty"].to_numpy(), images["soft_dice"].to_numpy())
-    return found
+    pairs = {}
+    for row, cell in _in_order_of_seeds(run):
+        images = cell.frame("training_images.csv").dropna()
+        if len(images):
+            pairs.setdefault(row, (images["difficulty"].to_numpy(), images["soft_dice"].to_numpy()))
+    return pairs
+
+
+def _in_order_of_seeds(run):
+    cells = [(row, cell) for row in (ADAPTIVE, SHUFFLED) for cell in run.by_row.get(row, [])]
+    return sorted(cells, key=lambda entry: (entry[0] != ADAPTIVE, entry[1].seed))
 
 
 def _bands(records, name):

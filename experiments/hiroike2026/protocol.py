@@ -1,35 +1,34 @@
 """What the thesis of Hiroike (2026) proposes, as a table: it has the method and no experiment, so all of it is ours."""
 
-import dataclasses
 import functools
 
-from experiments.table import PROFILES, Profile, Row, Settings, Table
+from experiments.hiroike2026.controls import Adaptive, Refreshes, Replayed, Shuffled
+from experiments.settings import Adam, Settings, Steps, any_modality
+from experiments.table import PROFILES, Profile, Row, Table
 from keras_uq import losses, models
 from keras_uq.preprocessing import Preprocessing
 
 # Nothing is printed: Adam at 0.001, batches of 8, 100 epochs, best validation Dice; refreshes from a fifth of the
 # epochs on, each 5, by 20 samples.
-SETTINGS = Settings(
+SETTINGS = functools.partial(
+    Settings,
+    optimizer=Adam(1e-3),
+    schedule=Steps(1.0, every=100),
     filters=16,
     batch=8,
     epochs=100,
-    learning_rate=1e-3,
-    decay_factor=1.0,
-    decay_every=100,
     patience=100,
-    monitor="val_dice",
-    keep="val_dice",
     hard_dice=True,
     samples=20,
     split=None,
-    epsilon_start=20,
-    epsilon_every=5,
-    epsilon_samples=20,
-    epsilon_subset=1.0,
+    extra=Refreshes(start=20, every=5, samples=20, subset=1.0),
 )
 
-SMALL = {"filters": 8, "norm_momentum": 0.9, "epsilon_samples": 10, "epsilon_subset": 0.25}
-DEMO = {"filters": 8, "norm_momentum": 0.9, "steps": 60, "samples": 5, "epsilon_samples": 5, "epsilon_subset": 0.1}
+SMALL = {"filters": 8, "norm_momentum": 0.9, "extra": Refreshes(start=20, every=5, samples=10, subset=0.25)}
+DEMO = {
+    **{"filters": 8, "norm_momentum": 0.9, "steps": 60, "samples": 5},
+    "extra": Refreshes(start=20, every=5, samples=5, subset=0.1),
+}
 
 DEPARTURES = (
     "the thesis names no data, network, schedule or parameter and prints no result: every one was chosen here",
@@ -58,9 +57,9 @@ def rows():
     return (
         Row(DICE, losses.Dice(squared=True, smooth=SMOOTH)),
         *(Row(fixed(epsilon), losses.PolyDice(epsilon=epsilon, smooth=SMOOTH)) for epsilon in FIXED),
-        Row(ADAPTIVE, per_image, control="adaptive"),
-        Row(SHUFFLED, per_image, control="shuffled"),
-        Row(REPLAYED, per_image, control="replayed", inputs=(ADAPTIVE,)),
+        Row(ADAPTIVE, per_image, control=Adaptive()),
+        Row(SHUFFLED, per_image, control=Shuffled()),
+        Row(REPLAYED, per_image, control=Replayed(), inputs=(ADAPTIVE,)),
     )
 
 
@@ -74,57 +73,60 @@ yeung2021_with_dropout = functools.partial(
 )
 
 
-def table(dataset, synthetic, model, steps, demo, small, **changes):
+def table(dataset, synthetic, patients, model, settings, demo, small):
     """The table on one kind of data.
 
     Args:
         dataset: Path below the data folder.
         synthetic: What stands in for it.
+        patients: How many of them.
         model: Its network.
-        steps: `{"ct": Preprocessing, "mri": Preprocessing}`.
+        settings: The `Settings`.
         demo: Changes of the settings in the profile of that name, beside those of both tables.
         small: Likewise.
-        **changes: Of the settings.
     """
-    patients = 120 if synthetic == "nuclei" else 40
     profiles = {
-        "demo": Profile(seeds=1, changes={**DEMO, **demo}, max_epochs=6, synthetic=True, patients=patients),
+        "demo": Profile(seeds=1, changes={**DEMO, **demo}, max_epochs=6, synthetic=patients),
         "small": Profile(seeds=3, changes={**SMALL, **small}, max_epochs=20),
         "paper": PROFILES["paper"],
     }
     return Table(
         paper="hiroike2026",
         name="table1",
-        title="An epsilon for each image that follows its uncertainty, and what it is held against",
+        title="An epsilon for each image that follows its uncertainty, and what it is compared with",
         dataset=dataset,
         synthetic=synthetic,
         foreground="all",
         model=model,
         rows=rows(),
-        settings=dataclasses.replace(SETTINGS, **changes),
+        settings=settings,
         reference=fixed(0.0),
         departures=DEPARTURES,
         profiles=profiles,
-        **steps,
     )
 
 
 SCANS = table(
     "msd/Task07_Pancreas",
     "pancreas",
+    40,
     models.kethavath2025,
-    {"ct": Preprocessing(window=(300, 150), median=3), "mri": Preprocessing(percentiles=(0.5, 99.5), median=3)},
-    size=(256, 256),
-    split="patients",
+    SETTINGS(
+        {
+            "CT": Preprocessing(window=(300, 150), median=3, size=(256, 256)),
+            "other": Preprocessing(percentiles=(0.5, 99.5), median=3, size=(256, 256)),
+        },
+        split="patients",
+    ),
     demo={"size": (64, 64)},
     small={"size": None, "max_cases": 80, "steps": 160},
 )
 PICTURES = table(
     "dsb2018",
     "nuclei",
+    120,
     yeung2021_with_dropout,
-    dict.fromkeys(("ct", "mri"), Preprocessing(orientation=None, zscore=True, resampling="spline")),
-    size=(256, 256),
+    SETTINGS(any_modality(Preprocessing(orientation=None, zscore=True, resampling="spline", size=(256, 256)))),
     demo={"size": (64, 64)},
     small={"size": (128, 128), "steps": 40},
 )

@@ -4,84 +4,67 @@ import json
 
 import numpy as np
 
-from experiments.batches import Batches
-from experiments.controls import RECORD
-from experiments.scoring import numbered_cases, overlaps, predict_case
+from experiments import scoring
+from experiments.hiroike2026.controls import RECORD
+from experiments.inputs.batches import Batches
+from experiments.scoring import fullest_slice, overlaps
 from keras_uq import metrics
 
 BINS = 10
 IMAGES = 600
 
 
-def score(predictor, data, settings, track=list, folder=None):
-    """Predict every test and validation case, and the training images once without dropout.
+class Scorer(scoring.Scorer):
+    """Dice, HD95 (millimetres; pixels for pictures), ECE, NLL and Brier score of each case.
 
-    Args:
-        predictor: `MCDropout`.
-        data: `Prepared`.
-        settings: `Settings`.
-        track: Wraps the list of cases, for a progress bar.
-        folder: Of the cell, whose training may have recorded difficulties.
-
-    Returns:
-        Lines for `cases.csv` (one a case: Dice, HD95 in millimetres, of pictures in pixels, ECE, NLL and Brier score)
-        and `training_images.csv` (one a training image, of at most 600 that are the same in every cell: soft Dice
-        without dropout, `2 <p, g> / (|p|^2 + |g|^2)`, if it has foreground; labelled share; last difficulty and epsilon
-        if it has them), and arrays for `panels.npz`.
+    Adds `training_images.csv`, one line for each of at most 600 training images that are the same in every cell: soft
+    Dice without dropout, `2 <p, g> / (|p|^2 + |g|^2)`, if it has foreground; labelled share; last difficulty and
+    epsilon if the training recorded them.
     """
-    lines, panels = [], {}
-    for number, part, case in numbered_cases(data, track):
-        image, mask = np.asarray(data.image(case)), np.asarray(data.mask(case))[..., 0] > 0
-        maps = predict_case(predictor, image, number)
+
+    def score(self, number, part, case, image, mask, maps):
+        """Overlap, distance and calibration of one case."""
+        mask, predicted = mask > 0, maps.mask > 0
         calibration = metrics.Calibration()
         calibration.add(mask.astype("uint8"), maps.mean)
-        predicted = maps.mask > 0
-        lines.append(
-            {
-                **{"set": part, "case": case},
-                **{name: overlaps(mask, predicted, 1)[1][name] for name in ("dice", "sensitivity", "precision")},
-                "hd95": metrics.hausdorff95(mask, predicted, spacing_of(data, case)),
-                "ece": calibration.ece(BINS),
-                "nll": calibration.nll(),
-                "brier": calibration.brier(),
-                "mutual_information": float(maps.mutual_information.mean()),
-            }
-        )
         if part == "test":
-            at = int(np.argmax(mask.sum(axis=(1, 2))))
-            panels |= {
+            at = fullest_slice(mask)
+            self.panels |= {
                 f"{case}|image": image[at, :, :, 0].astype("float16"),
                 f"{case}|entropy": maps.entropy[at].astype("float16"),
                 f"{case}|mask": mask[at],
                 f"{case}|predicted": predicted[at],
             }
-    images = _training_images(predictor.model, data, folder / "training" / RECORD)
-    return {"cases.csv": lines, "training_images.csv": images}, panels
+        scores = overlaps(mask, predicted, 1)[1]
+        return {
+            **{name: scores[name] for name in ("dice", "sensitivity", "precision")},
+            "hd95": metrics.hausdorff95(mask, predicted, self.data.spacing(case)),
+            "ece": calibration.ece(BINS),
+            "nll": calibration.nll(),
+            "brier": calibration.brier(),
+            "mutual_information": float(maps.mutual_information.mean()),
+        }
 
-
-def spacing_of(data, case):
-    """Voxel sizes in millimetres; pixels for pictures, which have none."""
-    try:
-        return data.spacing(case)
-    except KeyError:
-        return (1.0, 1.0, 1.0)
+    def tables(self, track):
+        """How well the training images were learnt."""
+        return {"training_images.csv": _training_images(self.predictor.model, self.data, self.work / RECORD)}
 
 
 def _training_images(model, data, record):
-    """Soft Dice of some training images, drawn once for all cells, beside what the refreshes found of them."""
+    """Soft Dice of some training images, drawn once for all cells, beside what the refreshes recorded of them."""
     images = Batches(data, "train", 1)
-    chosen = np.random.default_rng(0).permutation(len(images.cases))[:IMAGES]
-    found = json.loads(record.read_text()) if record.exists() else {}
+    drawn = np.random.default_rng(0).permutation(len(images.cases))[:IMAGES]
+    recorded = json.loads(record.read_text()) if record.exists() else {}
     lines = []
-    for start in range(0, len(chosen), 32):
-        some = np.sort(chosen)[start : start + 32]
-        pictures, masks = images.plain(some)
+    for start in range(0, len(drawn), 32):
+        numbers = np.sort(drawn)[start : start + 32]
+        pictures, masks = images.plain(numbers)
         p = np.asarray(model.predict_on_batch(pictures), dtype="float64")
         axes = tuple(range(1, p.ndim))
         inner, sizes = (p * masks).sum(axis=axes), (p**2 + masks**2).sum(axis=axes)
-        for at, overlap, size, share in zip(some, inner, sizes, masks.mean(axis=axes)):
-            soft = f"{2 * overlap / size:.6f}" if share else None  # Of nothing there is no overlap.
+        for at, overlap, size, share in zip(numbers, inner, sizes, masks.mean(axis=axes)):
+            soft = f"{2 * overlap / size:.6f}" if share else None  # Without foreground there is no overlap.
             line = {"image": int(at), "soft_dice": soft, "labelled": f"{share:.6f}"}
-            known = {name: found[name][at] for name in ("difficulty", "epsilon") if name in found}
-            lines.append({**line, "difficulty": known.get("difficulty"), "epsilon": known.get("epsilon")})
+            values = {name: recorded[name][at] for name in ("difficulty", "epsilon") if name in recorded}
+            lines.append({**line, "difficulty": values.get("difficulty"), "epsilon": values.get("epsilon")})
     return lines

@@ -5,8 +5,8 @@ One cell: python -m experiments.hiroike2026.table1 --data archives --dataset dsb
 
 import sys
 
+from experiments.command import main
 from experiments.hiroike2026.protocol import PICTURES, SCANS
-from experiments.runner import main
 
 TABLES = [SCANS, PICTURES]
 

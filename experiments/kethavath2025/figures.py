@@ -3,51 +3,42 @@
 import numpy as np
 import pandas as pd
 
-from experiments import measures
-from experiments.figures import RULE, learning_curves, panel_rows
+from experiments.figures import RULE, learning_curves, panel_figures
 from experiments.kethavath2025.scoring import cell_measures
 from keras_uq import plots
 
+NUMBERS = {"best": 5, "worst": 6}
 
-def slice_values(folder, part="test", column="uncertainty"):
+
+def slice_values(run, part="test", column="uncertainty"):
     """`{row: value of every slice}`, means over seeds."""
-    measured, found = measures.cells(folder), {}
-    for row in measures.run_of(folder)["rows"]:
-        frames = [pd.read_csv(path / "slices.csv") for path in measured.loc[measured["row"] == row, "folder"]]
-        if frames:
-            both = pd.concat(frames)
-            both = both[both["set"] == part]
-            found[row] = both.groupby(["case", "slice"])[column].mean().to_numpy()
-    return found
+    values = {}
+    for row, cells in run.by_row.items():
+        slices = pd.concat([cell.frame("slices.csv") for cell in cells])
+        slices = slices[slices["set"] == part]
+        values[row] = slices.groupby(["case", "slice"])[column].mean().to_numpy()
+    return values
 
 
-def draw(folder, title):
+def draw(run):
     """`{name: (figure, caption)}` of a run, in the order of the page."""
-    run = measures.run_of(folder)
-    scores, confidence, foreground = {}, {}, []
-    for row, frames in measures.frames_of(folder).items():
+    title, scores, confidence, foreground = run.title, {}, {}, []
+    for row, frames in run.frames().items():
         cases = pd.concat(frames)
         scores[row] = (cases["dice"].to_numpy(), cases["uncertainty_mean"].to_numpy())
-        of_cells = pd.DataFrame([cell_measures(frame) for frame in frames])
-        foreground += list(of_cells["foreground"])
+        cells = pd.DataFrame([cell_measures(frame) for frame in frames])
+        foreground += list(cells["foreground"])
         names = ("mean_prediction", "mean_prediction_std_slice", "mean_prediction_std_pixel")
-        confidence[row] = tuple(of_cells[name].mean() for name in names)
-    found = {}
-    with np.load(folder / "example.npz", allow_pickle=False) as example:
-        stages = {name: example[name] for name in ("original", "rescaled", "filtered")}
-        found["preparation"] = (
-            plots.preparation_panel(stages, example["mask"], run["modality"], title),
-            f"Preparation (Fig. 2): {example['case']}, slice {example['slice']}, as scanned, rescaled, and after the "
-            "median filter; the label is outlined.",
-        )
-    found |= {
-        "learning_curves": learning_curves(folder, title),
+        confidence[row] = tuple(cells[name].mean() for name in names)
+    return {
+        "preparation": _preparation(run),
+        "learning_curves": learning_curves(run),
         "case_scores": (
             plots.case_scores(scores, ("Dice at 0.5", "mean entropy (nat)"), title),
             "Each dot is a test case of one seed; the bar is the median.",
         ),
         "violin": (
-            plots.violin(slice_values(folder), "mean entropy of a slice (nat)", title),
+            plots.violin(slice_values(run), "mean entropy of a slice (nat)", title),
             "Uncertainty by loss (Fig. 3): distribution over the slices of the test cases, means of seeds; lines are "
             "quartiles. Logarithmic axis.",
         ),
@@ -56,14 +47,25 @@ def draw(folder, title):
             "Mean prediction by loss (Fig. 4). Thick bar: std over slices; thin bar: std over pixels. Dashed: share of "
             "foreground in the labels, which a calibrated network would predict on average.",
         ),
+        **panel_figures(
+            run,
+            "qualitative",
+            lambda which, case, rows: plots.qualitative_panel(
+                rows, f"{title}\n{which} case: {case}, slice {next(iter(rows.values()))['slice']}"
+            ),
+            lambda which, case, rows: (
+                f"The {which} test case (Fig. {NUMBERS[which]}): {case}, the slice with most foreground. Rule: {RULE}. "
+                "Entropy is laid over the image where it exceeds a tenth of its maximum, log 2."
+            ),
+        ),
     }
-    for which, number in (("best", 5), ("worst", 6)):
-        if (chosen := panel_rows(folder, which)) is not None:
-            case, rows = chosen
-            slice_ = next(iter(rows.values()))["slice"]
-            found[f"qualitative_{which}"] = (
-                plots.qualitative_panel(rows, f"{title}\n{which} case: {case}, slice {slice_}"),
-                f"The {which} test case (Fig. {number}): {case}, the slice with most foreground. Rule: {RULE}. Entropy "
-                "is laid over the image where it exceeds a tenth of its maximum, log 2.",
-            )
-    return found
+
+
+def _preparation(run):
+    with np.load(run.folder / "example.npz", allow_pickle=False) as example:
+        stages = {name: example[name] for name in ("original", "rescaled", "filtered")}
+        return (
+            plots.preparation_panel(stages, example["mask"], run["modality"], run.title),
+            f"Preparation (Fig. 2): {example['case']}, slice {example['slice']}, as scanned, rescaled, and after the "
+            "median filter; the label is outlined.",
+        )

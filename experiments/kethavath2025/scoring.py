@@ -1,19 +1,12 @@
-"""What the Monte Carlo maps of a predictor say about volumes, slice by slice, and what that makes of a cell."""
+"""What Monte Carlo maps say about volumes, slice by slice, and what that makes of a cell."""
 
 import numpy as np
 
-from experiments.batches import volume_depth
-from experiments.scoring import (
-    foreground_probability,
-    numbered_cases,
-    over_classes,
-    overlaps,
-    predict_case,
-    statistics,
-)
+from experiments import scoring
+from experiments.scoring import foreground_probability, fullest_slice, over_classes, overlaps, statistics
 from keras_uq import metrics
 
-# Scores of cases of which a cell gives the mean.
+# Scores of cases that are averaged over the cases of a cell.
 AVERAGED = (
     "dice",
     "sensitivity",
@@ -26,29 +19,18 @@ AVERAGED = (
 )
 
 
-def score(predictor, data, settings, track=list, folder=None):
-    """Predict every test and validation case.
+class Scorer(scoring.Scorer):
+    """Adds `slices.csv`, one line per slice; panels show the slice of each test case with most foreground."""
 
-    Args:
-        predictor: Has `predict(images, batch_size, case)`.
-        data: `Prepared`.
-        settings: `Settings`; with `volumes`, the predictor takes whole volumes.
-        track: Wraps the list of cases, for a progress bar.
-        folder: Not used.
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.slices = []
 
-    Returns:
-        Lines for `cases.csv` (one a case) and `slices.csv` (one a slice), and arrays for `panels.npz`: of each test
-        case the slice with most foreground.
-    """
-    depth = volume_depth(data) if settings.volumes else None
-    lines, slices, panels = [], [], {}
-    for number, part, case in numbered_cases(data, track):
-        image, mask = np.asarray(data.image(case)), np.asarray(data.mask(case))[..., 0]
-        maps = predict_case(predictor, image, number, depth)
+    def score(self, number, part, case, image, mask, maps):
+        """Overlap of each class, statistics of the maps, and how well the entropy points at the errors."""
         probability = foreground_probability(maps.mean)
-        lines.append({"set": part, "case": case, **_overlaps(mask, maps), **_spread(maps, probability, mask)})
         for at in range(len(image)):
-            slices.append(
+            self.slices.append(
                 {
                     **{"set": part, "case": case, "slice": at, "labelled": int(np.count_nonzero(mask[at]))},
                     "uncertainty": f"{maps.entropy[at].mean():.5g}",
@@ -56,13 +38,16 @@ def score(predictor, data, settings, track=list, folder=None):
                 }
             )
         if part == "test":
-            at = int(np.argmax((mask > 0).sum(axis=(1, 2))))
+            at = fullest_slice(mask)
             pictures = {"image": image[at, :, :, 0], "probability": probability[at], "entropy": maps.entropy[at]}
-            panels.update({f"{case}|{name}": picture.astype("float16") for name, picture in pictures.items()})
-            panels[f"{case}|mask"] = mask[at] > 0
-            panels[f"{case}|predicted"] = maps.mask[at] > 0
-            panels[f"{case}|slice"] = np.array(at)
-    return {"cases.csv": lines, "slices.csv": slices}, panels
+            self.panels |= {f"{case}|{name}": picture.astype("float16") for name, picture in pictures.items()}
+            self.panels |= {f"{case}|mask": mask[at] > 0, f"{case}|predicted": maps.mask[at] > 0}
+            self.panels[f"{case}|slice"] = np.array(at)
+        return {**_overlaps(mask, maps), **_spread(maps, probability, mask)}
+
+    def tables(self, track):
+        """Values of every slice."""
+        return {"slices.csv": self.slices}
 
 
 def cell_measures(cases):

@@ -4,12 +4,10 @@ import shutil
 
 import pandas as pd
 
-from experiments import datasets
+from experiments import study
 from experiments.kethavath2025 import figures
-from experiments.kethavath2025.protocol import TESTS_NOTE
-from experiments.kethavath2025.scoring import cell_measures, score
-from experiments.measures import PUBLISHED, scores
-from experiments.study import Study
+from experiments.kethavath2025.scoring import cell_measures
+from experiments.run import read_published
 from keras_uq import statistics
 
 MEASURES = {
@@ -49,109 +47,120 @@ COMPARED = {
 TESTED = {"uncertainty_mean": "mean uncertainty", "dice": "Dice at 0.5"}
 
 
-def illustrate(data, settings, folder):
-    """Keep the picture of the preprocessing's steps beside the run."""
-    shutil.copyfile(datasets.example(data), folder / "example.npz")
+# Tables whose printed standard deviations fit those over pixels; the others fit those over slices.
+OVER_PIXELS = ("table4", "table7")
+# A test works these two numbers out from the printed table.
+TESTS_NOTE = (
+    "The paper reports F = 2.14e8 for the mean uncertainty of the seven losses on validation data (Section 4.3); with "
+    "the means and standard deviations that it prints in Table 3, F is about 12,500 times the number of values a loss, "
+    "so some 17,000 must have been counted as independent where there is a handful of patients. F grows with the "
+    "number of values, however few patients they are of; the effect does not. Effect: eta squared (ANOVA) or Kendall's "
+    "W (Friedman), from 0 to 1; n: values in all (ANOVA) or cases (Friedman)."
+)
 
 
-def published(run):
-    """The paper's table as printed, strings, by row."""
-    path = PUBLISHED / f"{run['paper']}_{run['table']}.csv"
-    return pd.read_csv(path, dtype=str, keep_default_na=False).set_index("loss")
+def spread_of(run):
+    """Over what the printed standard deviations of a table are taken: `"slice"` or `"pixel"`."""
+    return "pixel" if run["table"] in OVER_PIXELS else "slice"
 
 
-def measure(run, frames):
-    """Mean over seeds of each cell's measures, with the interval of Student's t."""
-    of_cells = pd.DataFrame([cell_measures(cases) for cases in frames])
-    for name in ("uncertainty_std", "mean_prediction_std"):
-        of_cells[name] = of_cells[f"{name}_{run['spread']}"]
-    return {name: statistics.mean_interval(of_cells[name]) for name in of_cells}
+class Study(study.Study):
+    """Seven losses, each with the uncertainty of Monte Carlo dropout."""
 
+    measures = MEASURES
+    ours = OURS
+    further = FURTHER | SPREADS
+    compared = COMPARED
+    headline = {"dice": "Dice", "uncertainty_mean": "U mean", "uncertainty_std": "U std", "dice_hard": "Dice\nat 0.5"}
+    interval = "95 % interval of the mean over seeds (Student's t)"
+    interval_over_seeds = True
+    overview_note = (
+        "Published soft Dice (on the paper's data) → ours: soft Dice, pooled / Dice at 0.5, mean of cases. Measured on "
+        "{dataset}, not on the paper's data; the columns are not comparable. Intervals, uncertainty, error detection "
+        "and every departure from the protocol are in the linked tables."
+    )
+    beyond = (
+        "Does uncertainty lie where the errors are? Over whole scans, means of test cases. AUROC: how often a wrong "
+        "voxel is more uncertain than a right one; the distant background makes it high for every network. Overlap: "
+        "Dice between the errors and as many of the most uncertain voxels; by chance it is the error rate. "
+        "Risk-coverage: mean error rate over all shares of voxels that one might keep, lower is better; it grows with "
+        "the error rate, its excess above the ideal order does not."
+    )
 
-def derive(cases):
-    """The cases with their soft Dice."""
-    soft = 2 * cases["soft_overlap"] / (cases["soft_predicted"] + cases["soft_labelled"])
-    return cases.assign(soft_dice=soft)
+    def illustrate(self, data, settings, folder):
+        """Keep the picture of the preprocessing's steps beside the run."""
+        shutil.copyfile(data.example, folder / "example.npz")
 
+    def published(self, run):
+        """The paper's table as printed."""
+        return read_published(f"{run['paper']}_{run['table']}").set_index("loss")
 
-def build_tests(folder):
-    """Do the losses differ? ANOVA and Friedman's test over volumes, and for the lesson ANOVA over slices.
+    def measure(self, run, frames):
+        """Mean over seeds of each cell's measures, with the interval of Student's t."""
+        cells = pd.DataFrame([cell_measures(cases) for cases in frames])
+        for name in ("uncertainty_std", "mean_prediction_std"):
+            cells[name] = cells[f"{name}_{spread_of(run)}"]
+        return {name: statistics.mean_interval(cells[name]) for name in cells}
 
-    One line a measure, set of cases, test and unit; a volume's value is the mean over seeds. Sets of fewer than two
-    cases and runs of fewer than three rows have none.
+    def derive(self, cases):
+        """The cases with their soft Dice."""
+        soft = 2 * cases["soft_overlap"] / (cases["soft_predicted"] + cases["soft_labelled"])
+        return cases.assign(soft_dice=soft)
 
-    Reference:
-        Kethavath et al. (2025), Section 4.3.
-    """
-    lines = []
-    for part in ("validation", "test"):
-        of_rows = scores(folder, part)
-        if len(of_rows) < 3 or min(map(len, of_rows.values())) < 2:
-            continue
-        for column, label in TESTED.items():
-            groups = [values[column].to_numpy() for values in of_rows.values()]
-            found = {("ANOVA", "volume"): statistics.anova, ("Friedman", "volume"): statistics.friedman}
-            lines += [_line(part, label, *name, test(groups)) for name, test in found.items()]
-        of_slices = figures.slice_values(folder, part)
-        lines.append(_line(part, TESTED["uncertainty_mean"], "ANOVA", "slice", statistics.anova([*of_slices.values()])))
-    columns = ["set", "measure", "test", "unit", *statistics.GroupTest._fields]
-    return pd.DataFrame(lines, columns=columns)
+    def tests(self, run):
+        """Do the losses differ? ANOVA and Friedman's test over volumes, and for the lesson ANOVA over slices.
+
+        One line for each measure, set of cases, test and unit; a volume's value is the mean over seeds. Sets of fewer
+        than two cases and runs of fewer than three rows have none.
+
+        Reference:
+            Kethavath et al. (2025), Section 4.3.
+        """
+        lines = []
+        for part in ("validation", "test"):
+            scores = run.scores(part)
+            if len(scores) < 3 or min(map(len, scores.values())) < 2:
+                continue
+            for column, label in TESTED.items():
+                groups = [values[column].to_numpy() for values in scores.values()]
+                tests = {("ANOVA", "volume"): statistics.anova, ("Friedman", "volume"): statistics.friedman}
+                lines += [_line(part, label, *name, test(groups)) for name, test in tests.items()]
+            slices = figures.slice_values(run, part)
+            anova = statistics.anova([*slices.values()])
+            lines.append(_line(part, TESTED["uncertainty_mean"], "ANOVA", "slice", anova))
+        columns = ["set", "measure", "test", "unit", *statistics.GroupTest._fields]
+        return pd.DataFrame(lines, columns=columns)
+
+    def tests_note(self, run):
+        """What F means."""
+        return TESTS_NOTE
+
+    def notes(self, run):
+        """Which standard deviation the column shows."""
+        return [f"The uncertainty's std is taken over {spread_of(run)}s, which is what the printed column fits."]
+
+    def sections(self, run):
+        """Both standard deviations."""
+        return [
+            (
+                "Over slices and over pixels",
+                "The printed standard deviations are over slices in some tables and over pixels in others; here are "
+                "both.",
+                run.table[["row", *SPREADS]].rename(columns={"row": "loss", **SPREADS}),
+            )
+        ]
+
+    def figures(self, run):
+        """The figures of the page."""
+        return figures.draw(run)
+
+    def overview(self, line):
+        """Soft Dice and Dice at 0.5."""
+        return f"{line['dice']:.3f} / {line['dice_hard']:.3f}"
 
 
 def _line(part, label, test, unit, result):
     return {"set": part, "measure": label, "test": test, "unit": unit, **result._asdict()}
 
 
-def _notes(run):
-    return [f"The uncertainty's std is taken over {run['spread']}s, which is what the printed column fits."]
-
-
-def _tests_note(run):
-    return (
-        f"{run.get('tests_note', TESTS_NOTE)} Effect: eta squared (ANOVA) or Kendall's W (Friedman), from 0 to 1; n: "
-        "values in all (ANOVA) or cases (Friedman)."
-    )
-
-
-def _sections(folder, table):
-    return [
-        (
-            "Over slices and over pixels",
-            "The printed standard deviations are over one in some tables and over the other in others; here are both.",
-            table[["row", *SPREADS]].rename(columns={"row": "loss", **SPREADS}),
-        )
-    ]
-
-
-STUDY = Study(
-    score=score,
-    illustrate=illustrate,
-    published=published,
-    measures=MEASURES,
-    ours=OURS,
-    further=FURTHER | SPREADS,
-    measure=measure,
-    compared=COMPARED,
-    derive=derive,
-    headline={"dice": "Dice", "uncertainty_mean": "U mean", "uncertainty_std": "U std", "dice_hard": "Dice\nat 0.5"},
-    overview=lambda line: f"{line['dice']:.3f} / {line['dice_hard']:.3f}",
-    overview_note=(
-        "Published soft Dice (on the paper's data) → ours: soft Dice, pooled / Dice at 0.5, mean of cases. Ours are on "
-        "{dataset}: no reproduction of the published column. Intervals, uncertainty, error detection and every "
-        "departure from the protocol are in the linked tables."
-    ),
-    interval_over_seeds=True,
-    interval="95 % interval of the mean over seeds (Student's t)",
-    notes=_notes,
-    beyond=(
-        "Does uncertainty lie where the errors are? Over whole scans, means of test cases. AUROC: how often a wrong "
-        "voxel is more uncertain than a right one; the distant background makes it high for every network. Overlap: "
-        "Dice between the errors and as many of the most uncertain voxels; by chance it is the error rate. "
-        "Risk-coverage: mean error rate over all shares of voxels that one might keep, lower is better; it grows with "
-        "the error rate, its excess above the ideal order does not."
-    ),
-    tests=build_tests,
-    tests_note=_tests_note,
-    sections=_sections,
-    figures=figures.draw,
-)
+STUDY = Study()

@@ -5,8 +5,8 @@ One cell: python -m experiments.kethavath2025.table2 --row "Dice Loss" --seed 0
 
 import sys
 
+from experiments.command import main
 from experiments.kethavath2025.protocol import table
-from experiments.runner import main
 
 TABLE = table(
     name="table2",

@@ -7,15 +7,14 @@ One cell: python -m experiments.kethavath2025.table4 --row "Dice Loss" --seed 0
 
 import sys
 
+from experiments.command import main
 from experiments.kethavath2025.protocol import table
-from experiments.runner import main
 
 TABLE = table(
     name="table4",
     title="Seven losses with Monte Carlo dropout on the liver in MRI: Dice and uncertainty",
     dataset="atlas23",
     synthetic="liver",
-    spread="pixel",
     departures=("epochs and learning rate are not printed for this table: those of Tables 2 and 3",),
 )
 

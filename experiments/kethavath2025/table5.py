@@ -5,15 +5,16 @@ One cell: python -m experiments.kethavath2025.table5 --row "Dice Loss" --seed 0
 
 import sys
 
+from experiments.command import main
 from experiments.kethavath2025.protocol import table
-from experiments.runner import main
+from experiments.settings import Adam
 
 TABLE = table(
     name="table5",
     title="Seven losses on the spleen with a learning rate of 0.1 for 40 epochs",
     dataset="msd/Task09_Spleen",
     synthetic="spleen",
-    learning_rate=0.1,
+    optimizer=Adam(0.1),
     epochs=40,
 )
 

@@ -5,15 +5,14 @@ One cell: python -m experiments.kethavath2025.table7 --row "Dice Loss" --seed 0
 
 import sys
 
+from experiments.command import main
 from experiments.kethavath2025.protocol import table
-from experiments.runner import main
 
 TABLE = table(
     name="table7",
     title="Seven losses on the spleen, tested at the epoch of lowest validation loss",
     dataset="msd/Task09_Spleen",
     synthetic="spleen",
-    spread="pixel",
     names={"Focal Tversky Loss": "Focal Tversky"},
     keep="val_loss",
 )

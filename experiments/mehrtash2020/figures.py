@@ -1,107 +1,125 @@
 """The figures of a run of Mehrtash et al. (2020), from its records."""
 
-import pandas as pd
-
-from experiments import measures
-from experiments.figures import RULE, learning_curves, panel_rows
+from experiments.figures import RULE, learning_curves, panel_figures
 from experiments.mehrtash2020.scoring import BINS, HISTOGRAM
 from experiments.mehrtash2020.segments import regression_points, segment_lines
 from keras_uq import metrics, plots
 from keras_uq.inference import logit_dice
 
+REGIONS = {"box": "the bounding box", "whole": "the whole volume"}
 
-def draw(folder, title):
+
+def draw(run):
     """`{name: (figure, caption)}` of a run, in the order of the page."""
-    found = {"learning_curves": learning_curves(folder, title, label="validation Dice (of predicted classes, pooled)")}
-    cells = measures.cells(folder)
-    first = cells.sort_values("seed").drop_duplicates("row").set_index("row")["folder"]
-    first = {row: first[row] for row in measures.run_of(folder)["rows"] if row in first}
-    if any(sizes := _by_size(first)):
-        found["members"] = (
+    title = run.title
+    figures = {"learning_curves": learning_curves(run, label="validation Dice (of predicted classes, pooled)")}
+    if any(sizes := _by_size(run)):
+        figures["members"] = (
             plots.nll_vs_members(sizes, title),
             "Ensembles of M members drawn from all that were trained (Fig. 2 and S4): mean over draws, and the range "
             "from the 2.5th to the 97.5th percentile.",
         )
-    found |= _regressions(folder, first, title)
-    for region, name in (("box", "the bounding box"), ("whole", "the whole volume")):
-        curves = {row: _curve(path, region) for row, path in first.items()}
-        found[f"reliability_{region}"] = (
+    figures["segment_entropy"] = _regressions(run)
+    for region, name in REGIONS.items():
+        curves = {row: _curve(cell, region) for row, cell in run.first.items()}
+        figures[f"reliability_{region}"] = (
             plots.reliability_diagram(curves, title=f"{title}\nin {name}"),
             f"Reliability in {name}, all test cases together, each row's first seed: probability of the predicted "
             f"class against how often it is right. {BINS} bins; those of fewer than 1000 voxels are not drawn.",
         )
+    calibration = panel_figures(
+        run,
+        "calibration",
+        lambda which, case, rows: plots.calibration_panel(
+            _with_scores(run, case, rows), HISTOGRAM, _least(rows), f"{title}\n{which} case: {case}"
+        ),
+        lambda which, case, rows: (
+            f"The {which} test case, {case} (Fig. 1, 3, S1 to S3): foreground probability over the slice with most "
+            "foreground; reliability of the whole volume; probabilities of what was segmented. ECE, NLL and Brier "
+            f"score of the whole volume. Bins of fewer than {_least(rows)} voxels are not drawn. Rule: {RULE}."
+        ),
+    )
+    members = panel_figures(
+        run,
+        "members",
+        lambda which, case, rows: plots.members_panel(_with_sizes(rows), f"{title}\n{which} case: {case}"),
+        lambda which, case, rows: f"The {which} test case, {case}, by the first M members (Fig. S5 and S6).",
+    )
     for which in ("best", "worst"):
-        if (chosen := panel_rows(folder, which)) is not None:
-            case, rows = chosen
-            for row, maps in rows.items():
-                maps["reliability"] = metrics.Reliability(*maps["reliability"])
-                maps["scores"] = _scores(first[row], case)
-            least = min(plots.LEAST, int(next(iter(rows.values()))["reliability"].counts.sum()) // 1000)
-            found[f"calibration_{which}"] = (
-                plots.calibration_panel(rows, HISTOGRAM, least, f"{title}\n{which} case: {case}"),
-                f"The {which} test case, {case} (Fig. 1, 3, S1 to S3): foreground probability over the slice with most "
-                "foreground; reliability of the whole volume; probabilities of what was segmented. ECE, NLL and Brier "
-                f"score of the whole volume. Bins of fewer than {least} voxels are not drawn. Rule: {RULE}.",
-            )
-            found |= _members(which, case, rows, title)
-    return found
-
-
-def _members(which, case, rows, title):
-    shown = {}
-    for row, maps in rows.items():
-        sizes = {int(name.removeprefix("probability_")): maps[name] for name in maps if name.startswith("probability_")}
+        figures[f"calibration_{which}"] = calibration[f"calibration_{which}"]
         if sizes:
-            shown[row] = {**maps, "sizes": dict(sorted(sizes.items()))}
-    if not shown:
-        return {}
-    figure = plots.members_panel(shown, f"{title}\n{which} case: {case}")
-    return {f"members_{which}": (figure, f"The {which} test case, {case}, by the first M members (Fig. S5 and S6).")}
+            figures[f"members_{which}"] = members[f"members_{which}"]
+    return figures
 
 
-def _by_size(first):
-    labels = {"nll": "NLL, box", "nll_whole": "NLL, whole volume", "dice": "Dice"}
-    found = {}
-    for row, path in first.items():
-        if not (path / "subsets.csv").exists():
-            continue
-        drawn = pd.read_csv(path / "subsets.csv").groupby("members")
-        for name, label in labels.items():
-            low, high = (drawn[name].quantile(share).to_numpy() for share in (0.025, 0.975))
-            mean = drawn[name].mean()
-            found.setdefault(label, {})[row] = (mean.index.to_numpy(), mean.to_numpy(), low, high)
-    return found
+def _least(rows):
+    """Voxels that a bin needs to be drawn."""
+    counts = next(iter(rows.values()))["reliability"][0]
+    return min(plots.LEAST, int(counts.sum()) // 1000)
 
 
-def _regressions(folder, first, title):
-    """Figure 3 and S8: of the ensembles, or of the plain rows where there are none."""
-    lines = segment_lines(folder).set_index(["row", "segment"])
-    labels = measures.run_of(folder)["labels"]
-    rows = {}
-    for row in [row for row in first if row.endswith("ensemble")] or [row for row in first if "," not in row]:
-        points, said = {}, []
-        for value, (entropy, dice, spoilt_entropy, spoilt_dice) in regression_points(first[row]).items():
-            name = labels.get(str(value), f"segment {value}")
-            points[name] = (entropy, logit_dice(dice), spoilt_entropy, logit_dice(spoilt_dice))
-            line = lines.loc[(row, str(value))]
-            said.append(f"{name}: r = {line['r']:.2f}, p = {line['p']:.1g}")
-        rows[row] = {"points": points, "text": "\n".join(said)}
-    figure = plots.segment_regression(rows, title)
+def _with_scores(run, case, rows):
     return {
-        "segment_entropy": (
-            figure,
-            "Dice, logit-transformed, against the entropy of what was segmented (Fig. 3 and S8). Dots and line: test "
-            "cases, with Pearson's r; crosses: the same scans spoilt.",
-        )
+        row: {
+            **kinds,
+            "reliability": metrics.Reliability(*kinds["reliability"]),
+            "scores": _scores(run.first[row], case),
+        }
+        for row, kinds in rows.items()
     }
 
 
-def _curve(path, region):
-    lines = pd.read_csv(path / "reliability.csv")
+def _with_sizes(rows):
+    shown = {}
+    for row, kinds in rows.items():
+        sizes = {
+            int(kind.removeprefix("probability_")): kinds[kind] for kind in kinds if kind.startswith("probability_")
+        }
+        if sizes:
+            shown[row] = {**kinds, "sizes": dict(sorted(sizes.items()))}
+    return shown
+
+
+def _by_size(run):
+    labels = {"nll": "NLL, box", "nll_whole": "NLL, whole volume", "dice": "Dice"}
+    curves = {}
+    for row, cell in run.first.items():
+        if not cell.has("subsets.csv"):
+            continue
+        drawn = cell.frame("subsets.csv").groupby("members")
+        for name, label in labels.items():
+            low, high = (drawn[name].quantile(share).to_numpy() for share in (0.025, 0.975))
+            mean = drawn[name].mean()
+            curves.setdefault(label, {})[row] = (mean.index.to_numpy(), mean.to_numpy(), low, high)
+    return curves
+
+
+def _regressions(run):
+    """Figure 3 and S8: of the ensembles, or of the plain rows where there are none."""
+    lines = segment_lines(run).set_index(["row", "segment"])
+    rows = {}
+    ensembles = [row for row in run.first if row.endswith("ensemble")]
+    for row in ensembles or [row for row in run.first if "," not in row]:
+        points, texts = {}, []
+        for value, (entropy, dice, corrupted_entropy, corrupted_dice) in regression_points(run.first[row]).items():
+            name = run["labels"].get(str(value), f"segment {value}")
+            points[name] = (entropy, logit_dice(dice), corrupted_entropy, logit_dice(corrupted_dice))
+            line = lines.loc[(row, str(value))]
+            texts.append(f"{name}: r = {line['r']:.2f}, p = {line['p']:.1g}")
+        rows[row] = {"points": points, "text": "\n".join(texts)}
+    return (
+        plots.segment_regression(rows, run.title),
+        "Dice, logit-transformed, against the entropy of each segment (Fig. 3 and S8). Dots and line: test cases, with "
+        "Pearson's r; crosses: the same scans, corrupted.",
+    )
+
+
+def _curve(cell, region):
+    lines = cell.frame("reliability.csv")
     lines = lines[(lines["region"] == region) & (lines["kind"] == "confidence")]
     return metrics.Reliability(*(lines[name].to_numpy() for name in ("count", "confidence", "accuracy")))
 
 
-def _scores(path, case):
-    line = measures.cases_of(path).set_index("case").loc[case]
+def _scores(cell, case):
+    line = cell.cases().set_index("case").loc[case]
     return f"ECE {100 * line['ece_whole']:.2f} %\nNLL {line['nll_whole']:.3f}\nBrier {line['brier_whole']:.3f}"

@@ -4,42 +4,45 @@ import dataclasses
 
 import numpy as np
 
-from experiments.scoring import numbered_cases
+from experiments.recorded import recorded
+from experiments.scoring import PROBABILITIES, numbered_cases
 from keras_uq.inference import Ensemble, MCDropout, fit_temperature, scale_probabilities
 from keras_uq.inference.maps import MapSum
-
-STORED = "probabilities"
 
 
 class NotStored(ValueError):
     """A cell whose probabilities are not on this machine any more."""
 
 
-def single(cell):
+@recorded("experiments.mehrtash2020.predictors.single")
+def single(job, model, inputs):
     """One deterministic prediction of the network."""
-    return Ensemble([cell.model], multilabel=cell.row.multilabel)
+    return Ensemble([model], multilabel=job.row.channels.multilabel)
 
 
-def sampled(cell):
+@recorded("experiments.mehrtash2020.predictors.sampled")
+def sampled(job, model, inputs):
     """Monte Carlo dropout."""
-    return MCDropout(cell.model, cell.settings.samples, cell.seed, multilabel=cell.row.multilabel)
+    return MCDropout(model, job.settings.samples, job.seed, multilabel=job.row.channels.multilabel)
 
 
-def ensemble(cell):
+@recorded("experiments.mehrtash2020.predictors.ensemble")
+def ensemble(job, model, inputs):
     """The mean of all members' probabilities (Eq. 6)."""
-    return Stored(cell.inputs)
+    return Stored(inputs)
 
 
-def tempered(cell):
+@recorded("experiments.mehrtash2020.predictors.tempered")
+def tempered(job, model, inputs):
     """The network at the temperature that suits its validation cases best."""
     validation = [
-        (np.asarray(cell.data.mask(case))[..., 0], number)
-        for number, part, case in numbered_cases(cell.data)
+        (np.asarray(job.data.mask(case))[..., 0], number)
+        for number, part, case in numbered_cases(job.data)
         if part == "validation"
     ]
-    stored = Stored(cell.inputs)
-    pairs = _Lazy(lambda: ((mask, stored.members(number)[0]) for mask, number in validation))
-    return Stored(cell.inputs, fit_temperature(pairs))
+    network = Stored(inputs)
+    pairs = _Lazy(lambda: ((mask, network.members(number)[0]) for mask, number in validation))
+    return Stored(inputs, fit_temperature(pairs))
 
 
 class Stored:
@@ -51,7 +54,7 @@ class Stored:
     """
 
     def __init__(self, folders, temperature=1.0):
-        self.folders = [folder / STORED for folder in folders]
+        self.folders = [folder / PROBABILITIES for folder in folders]
         self.temperature = temperature
 
     def members(self, number):
@@ -75,7 +78,7 @@ def stored(folder, number):
         return np.load(folder / f"{number}.npy", mmap_mode="r", allow_pickle=False)
     except FileNotFoundError:
         raise NotStored(
-            f"{folder.parent.name} has a record but not its probabilities (they are not committed). Remove its "
+            f"{folder.parent.name} has a record but no probabilities: they are too large to be committed. Remove its "
             "provenance.json, and the table predicts with it again."
         ) from None
 

@@ -5,30 +5,50 @@ import dataclasses
 import numpy as np
 
 from experiments.mehrtash2020 import predictors
-from experiments.table import PROFILES, Profile, Row, Settings, Table
+from experiments.settings import (
+    Adam,
+    AllSeeds,
+    Channels,
+    Described,
+    FirstSeeds,
+    Plateau,
+    Settings,
+    Volumes,
+    any_modality,
+    setting,
+)
+from experiments.table import PROFILES, Profile, Row, Table
 from keras_uq import losses, models
 from keras_uq.preprocessing import Preprocessing
 
+
+@dataclasses.dataclass(frozen=True)
+class Box(Described):
+    """Calibration is measured in the bounding box of the foreground and a margin around it, and in the whole volume."""
+
+    margin: float = setting("margin of the bounding box in mm", 8.0)
+
+    def tested(self):
+        """What a cell depends on beside its training."""
+        return {"margin": self.margin}
+
+
+# Each volume and channel to [0, 1] by its least and greatest value.
+STEPS = Preprocessing(percentiles=(0, 100), crop=(224, 224))
 # Section VI-A: Adam at 0.005, reduced when the validation Dice does not rise by 0.001 in 10 epochs, 1000 epochs, best
 # validation Dice; VI-C: 50 samples. Not printed: the factor of the rate ("0.5 - 0.8") and the patience.
 SETTINGS = Settings(
-    size=None,
-    crop=(224, 224),
+    any_modality(STEPS),
+    optimizer=Adam(0.005),
+    schedule=Plateau(0.5, epochs=10, min_delta=1e-3),
     filters=8,
     batch=32,
     epochs=1000,
-    learning_rate=0.005,
-    decay_factor=0.5,
-    decay_every=None,
-    plateau=10,
-    plateau_delta=1e-3,
     patience=50,
-    monitor="val_dice",
-    keep="val_dice",
     hard_dice=True,
     samples=50,
     split=None,
-    margin=8.0,
+    extra=Box(8.0),
 )
 
 UNPADDED = {"crop": None, "spacing": None, "norm_momentum": 0.9}
@@ -37,10 +57,9 @@ TABLE_PROFILES = {
         seeds=2,
         changes={**UNPADDED, "size": (64, 64), "batch": 4, "steps": 60, "samples": 5},
         max_epochs=6,
-        synthetic=True,
-        patients=50,
+        synthetic=50,
     ),
-    "small": Profile(seeds=10, changes={**UNPADDED, "steps": 60, "samples": 20, "margin": 2.0}, max_epochs=20),
+    "small": Profile(seeds=10, changes={**UNPADDED, "steps": 60, "samples": 20, "extra": Box(2.0)}, max_epochs=20),
     "paper": dataclasses.replace(PROFILES["paper"], seeds=100),
 }
 
@@ -75,29 +94,35 @@ def rows(class_weights=None, control=True):
         control: Whether it is there.
     """
     dice = losses.Dice(over="batch", smooth=1e-6, smooth_numerator=0, multilabel=True, class_weights=class_weights)
-    unweighted = Row(UNWEIGHTED, losses.CategoricalCrossentropy(), predictor=predictors.single, max_seeds=CONTROL_SEEDS)
-    both = (
-        ("CE", None, lambda data: balanced_crossentropy(data, max(data.classes, 2)), {}),
-        ("Dice", dice, None, {"multilabel": True}),
+    crossentropy = losses.CategoricalCrossentropy()
+    unweighted = Row(
+        UNWEIGHTED,
+        crossentropy,
+        predictor=predictors.single,
+        channels=Channels.SOFTMAX,
+        seeds=FirstSeeds(CONTROL_SEEDS),
     )
-    return (*(row for about in both for row in _of_loss(*about)), *([unweighted] if control else []))
-
-
-def _of_loss(name, loss, loss_of, network):
-    """The baseline is what ensemble and temperature are made of."""
-    train = {"loss": loss, "loss_of": loss_of}
-    sampled = {**network, "mc_dropout": True}
     return (
-        Row(name, predictor=predictors.single, network=network, **train),
+        *_rows_of("CE", lambda data: balanced_crossentropy(data, max(data.classes, 2)), Channels.SOFTMAX),
+        *_rows_of("Dice", dice, Channels.INDEPENDENT),
+        *([unweighted] if control else []),
+    )
+
+
+def _rows_of(name, loss, channels):
+    """The rows of one loss: ensemble and temperature are made from the cells of the baseline."""
+    return (
+        Row(name, loss, predictor=predictors.single, channels=channels),
         Row(
             f"{name}, MC dropout",
+            loss,
             predictor=predictors.sampled,
-            network=sampled,
-            max_seeds=MC_SEEDS,
-            **train,
+            network={"mc_dropout": True},
+            channels=channels,
+            seeds=FirstSeeds(MC_SEEDS),
         ),
-        Row(f"{name}, ensemble", inputs=(name,), predictor=predictors.ensemble, over_seeds=True),
-        Row(f"{name}, temperature", inputs=(name,), predictor=predictors.tempered),
+        Row(f"{name}, ensemble", inputs=(name,), predictor=predictors.ensemble, channels=channels, seeds=AllSeeds()),
+        Row(f"{name}, temperature", inputs=(name,), predictor=predictors.tempered, channels=channels),
     )
 
 
@@ -126,25 +151,20 @@ def table(name, title, application, volumes=False, **changes):
         volumes: 3D networks.
         **changes: Fields of `SETTINGS` that this table changes.
     """
-    about = APPLICATIONS[application]
-    # Each volume and channel to [0, 1] by its least and greatest value.
-    steps = Preprocessing(percentiles=(0, 100))
-    settings = dataclasses.replace(SETTINGS, batch=about["batch"], spacing=about["spacing"], volumes=volumes, **changes)
+    chosen = APPLICATIONS[application]
+    settings = SETTINGS.replace(batch=chosen["batch"], spacing=chosen["spacing"])
     return Table(
         paper="mehrtash2020",
         name=name,
         title=title,
-        dataset=about["dataset"],
+        dataset=chosen["dataset"],
         synthetic="spleen",
         foreground=None,
-        ct=steps,
-        mri=steps,
         model=models.mehrtash2020,
-        rows=rows(about["class_weights"], control=not volumes),
-        settings=settings,
+        rows=rows(chosen["class_weights"], control=not volumes),
+        settings=settings.replace(input=Volumes(), **changes) if volumes else settings.replace(**changes),
         reference="CE",
         departures=DEPARTURES,
-        softmax=True,
-        shifted=about.get("shifted"),
+        shifted=chosen.get("shifted"),
         profiles=TABLE_PROFILES,
     )

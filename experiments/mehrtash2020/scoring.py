@@ -1,79 +1,110 @@
 """What a predictor is worth, scan by scan: calibration in the box and the whole volume, overlap, distance, entropy."""
 
 import math
-from itertools import combinations
 
 import numpy as np
+import pandas as pd
 
-from experiments.batches import volume_depth
-from experiments.mehrtash2020.predictors import STORED, Stored, keep
-from experiments.mehrtash2020.shifts import SHIFTS
-from experiments.scoring import foreground_probability, numbered_cases, predict_case
+from experiments import scoring
+from experiments.mehrtash2020.ensembles import pictures_by_size, subset_lines
+from experiments.mehrtash2020.predictors import Stored, keep
+from experiments.mehrtash2020.shifts import shifted_cases
+from experiments.scoring import PROBABILITIES, foreground_probability, fullest_slice
 from keras_uq import metrics
+from keras_uq.inference import QualityCard
 
 REGIONS = ("box", "whole")
 BINS = 10
-# Sizes of ensembles (Section VI-D, and some between), and how many are drawn of each.
-SIZES = (1, 2, 3, 4, 5, 7, 10, 25, 50)
-DRAWS = 50
-# Ensembles whose pictures are kept (Figures S5 and S6 show 2, 20 and 50).
-SHOWN_SIZES = (2, 5, 10, 20, 50)
 HISTOGRAM = np.linspace(0, 1, 21)
 
 
-def score(predictor, data, settings, track=list, folder=None):
-    """Predict every test and validation case, and the test cases spoilt in each way.
+class Scorer(scoring.Scorer):
+    """Adds `shifted.csv` (one line per corrupted case and class), `reliability.csv` (one per region, kind and bin,
+    pooled over test cases) and, of an ensemble, `subsets.csv` (one per drawn ensemble).
 
-    Args:
-        predictor: Has `predict(images, batch_size, case)`.
-        data: `Prepared`.
-        settings: `Settings`; with `volumes`, the predictor takes whole volumes.
-        track: Wraps the list of cases, for a progress bar.
-        folder: Of the cell; a trained one keeps its probabilities there, for ensembles and temperatures.
-
-    Returns:
-        Lines for `cases.csv` (one a case), `shifted.csv` (one a spoilt case and class), `reliability.csv` (one a
-        region, kind and bin, pooled over test cases) and `subsets.csv` (one a drawn ensemble, of an ensemble alone),
-        and arrays for `panels.npz`.
+    A trained cell keeps its probabilities of all these cases, for ensembles and temperatures.
     """
-    made = isinstance(predictor, Stored)
-    # What was stored is unpadded.
-    depth = volume_depth(data) if settings.volumes and not made else None
-    pooled = {region: metrics.Calibration() for region in REGIONS}
-    lines, panels = [], {}
-    temperature = {"temperature": predictor.temperature} if made and len(predictor.folders) == 1 else {}
-    for number, part, case in numbered_cases(data, track):
-        image, mask = np.asarray(data.image(case)), np.asarray(data.mask(case))[..., 0]
-        mean = predict_case(predictor, image, number, depth, batch_size=32).mean
-        if not made:
-            keep(folder / STORED, number, mean)
-        spacing = data.spacing(case)
-        box = metrics.bounding_box(mask, spacing, settings.margin)
-        line, found = {"set": part, "case": case}, {}
+
+    batch_size = 32
+
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.stored = isinstance(self.predictor, Stored)
+        if self.stored:
+            self.depth = None  # Stored probabilities have no padding.
+        self.ensemble = self.stored and len(self.predictor.folders) > 1
+        self.pooled = {region: metrics.Calibration() for region in REGIONS}
+
+    def score(self, number, part, case, image, mask, maps):
+        """Calibration in both regions, and overlap, distance and entropy of each segment."""
+        mean, spacing = self._kept(number, maps), self.data.spacing(case)
+        box = metrics.bounding_box(mask, spacing, self.settings.extra.margin)
+        scores = {}
         for region, where in (("box", box), ("whole", ...)):
-            found[region] = metrics.Calibration()
-            found[region].add(mask[where], mean[where])
-            suffix = "" if region == "box" else "_whole"
-            line |= {
-                f"nll{suffix}": found[region].nll(),
-                f"brier{suffix}": found[region].brier(normalize=False),
-                f"brier_normalised{suffix}": found[region].brier(),
-                f"ece{suffix}": found[region].ece(BINS),
-                f"ece_15{suffix}": found[region].ece(15),
-                f"ece_foreground{suffix}": found[region].ece(BINS, "foreground"),
-            }
-        lines.append(_rounded(line | _segments(mask, mean, spacing) | temperature))
+            calibration = metrics.Calibration()
+            calibration.add(mask[where], mean[where])
+            scores |= _calibration(calibration, "" if region == "box" else "_whole")
+            if part == "test":
+                self.pooled[region] += calibration
         if part == "test":
-            for region in REGIONS:
-                pooled[region] += found[region]
-            panels |= _pictures(case, image, mask, mean, found["whole"])
-            if made and len(predictor.folders) > 1:
-                panels |= _pictures_of_sizes(case, mask, predictor.members(number))
-    tables = {"cases.csv": lines, "shifted.csv": _shifted(predictor, data, depth, folder, track)}
-    tables["reliability.csv"] = [line for region in REGIONS for line in _reliability(region, pooled[region])]
-    if made and len(predictor.folders) > 1:
-        tables["subsets.csv"] = _subsets(predictor, data, settings, track)
-    return tables, panels
+            self.panels |= _pictures(case, image, mask, mean, calibration)
+            if self.ensemble:
+                self.panels |= pictures_by_size(case, mask, self.predictor.members(number))
+        temperature = {"temperature": self.predictor.temperature} if self.stored and not self.ensemble else {}
+        return _rounded(scores | _segments(mask, mean, spacing) | temperature)
+
+    def tables(self, track):
+        """Corrupted cases, reliability curves, and the ensembles that one could have had."""
+        tables = {
+            "shifted.csv": [line for entry in track(shifted_cases(self.data)) for line in self._shifted(*entry)],
+            "reliability.csv": [line for region in REGIONS for line in _reliability(region, self.pooled[region])],
+        }
+        if self.ensemble:
+            tables["subsets.csv"] = subset_lines(self.predictor, self.data, self.settings.extra.margin, track)
+        return tables
+
+    def quality(self, tables):
+        """The `QualityCard` of the cell's validation cases, or `None` if they do not make one."""
+        return card_of(pd.DataFrame(tables["cases.csv"]))
+
+    def _kept(self, number, maps):
+        """The probabilities of a case, which a trained cell keeps."""
+        if not self.stored:
+            keep(self.work / PROBABILITIES, number, maps.mean)
+        return maps.mean
+
+    def _shifted(self, number, shift, case, load):
+        image, mask = load()
+        mean = self._kept(number, self.predict(image, number))
+        entropy, predicted = metrics.segment_entropy(mean), mean.argmax(axis=-1)
+        for value in range(1, mean.shape[-1]):
+            dice = metrics.dice(mask == value, predicted == value)
+            line = {"shift": shift, "case": case, "class": value, "dice": dice, "entropy": float(entropy[value - 1])}
+            yield _rounded(line)
+
+
+def card_of(cases):
+    """The `QualityCard` of a cell's validation cases, or `None` if they do not make one."""
+    validation = cases[cases["set"] == "validation"]
+    names = [name for name in cases if name.startswith("entropy_segment")]
+    try:
+        return QualityCard.fit(
+            validation[names].to_numpy(), validation[[name.replace("entropy", "dice") for name in names]].to_numpy()
+        )
+    except ValueError:  # Too few cases, as in a demonstration.
+        return None
+
+
+def _calibration(calibration, suffix):
+    """Columns of a region."""
+    return {
+        f"nll{suffix}": calibration.nll(),
+        f"brier{suffix}": calibration.brier(normalize=False),
+        f"brier_normalised{suffix}": calibration.brier(),
+        f"ece{suffix}": calibration.ece(BINS),
+        f"ece_15{suffix}": calibration.ece(15),
+        f"ece_foreground{suffix}": calibration.ece(BINS, "foreground"),
+    }
 
 
 def _segments(mask, mean, spacing):
@@ -88,43 +119,8 @@ def _segments(mask, mean, spacing):
             f"entropy_segment{value}": float(entropy[value - 1]),
             f"voxels_segment{value}": int(np.count_nonzero(pair[1])),
         }
-    known = [line[name] for name in line if name.startswith("dice_") and not math.isnan(line[name])]
-    return {"dice": float(np.mean(known)) if known else math.nan, **line}
-
-
-def shifted_cases(data):
-    """`(number, name of the shift, case, load)` of every test case spoilt in each way; `load()` is image and mask.
-
-    With `data.shifted`, another prepared dataset, its scans come last, as they are. Numbers go on from the other cases.
-    """
-    spoilt = [
-        (shift, case, _load(data, case, change)) for shift, change in SHIFTS.items() for case in data.split["test"]
-    ]
-    other = getattr(data, "shifted", None)
-    if other is not None:
-        cases = sorted(case for cases in other.split.values() for case in cases)
-        spoilt += [(other.description["name"], case, _load(other, case, np.asarray)) for case in cases]
-    first = sum(len(data.split[part]) for part in ("test", "validation"))
-    return [(number, *entry) for number, entry in enumerate(spoilt, start=first)]
-
-
-def _load(data, case, change):
-    return lambda: (change(np.asarray(data.image(case))), np.asarray(data.mask(case))[..., 0])
-
-
-def _shifted(predictor, data, depth, folder, track):
-    lines = []
-    for number, shift, case, load in track(shifted_cases(data)):
-        image, mask = load()
-        mean = predict_case(predictor, image, number, depth, batch_size=32).mean
-        if not isinstance(predictor, Stored):
-            keep(folder / STORED, number, mean)
-        entropy, predicted = metrics.segment_entropy(mean), mean.argmax(axis=-1)
-        for value in range(1, mean.shape[-1]):
-            dice = metrics.dice(mask == value, predicted == value)
-            about = {"shift": shift, "case": case, "class": value}
-            lines.append(_rounded(about | {"dice": dice, "entropy": float(entropy[value - 1])}))
-    return lines
+    defined = [line[name] for name in line if name.startswith("dice_") and not math.isnan(line[name])]
+    return {"dice": float(np.mean(defined)) if defined else math.nan, **line}
 
 
 def _rounded(line):
@@ -143,54 +139,9 @@ def _reliability(region, pooled):
     return lines
 
 
-def drawn(members, sizes=SIZES, draws=DRAWS, seed=0):
-    """`(size, members of one ensemble)`: all ensembles of a size, or so many of them, drawn without a repeat."""
-    rng = np.random.default_rng(seed)
-    found = []
-    for size in sizes:
-        if size > members:
-            continue
-        if math.comb(members, size) <= draws:
-            chosen = list(combinations(range(members), size))
-        else:
-            chosen = []
-            while len(chosen) < draws:
-                one = tuple(sorted(int(number) for number in rng.permutation(members)[:size]))
-                chosen += [one] if one not in chosen else []
-        found += [(size, of) for of in chosen]
-    return found
-
-
-def _subsets(predictor, data, settings, track):
-    """Means over test cases of the ensembles that one could have had."""
-    ensembles = drawn(len(predictor.folders))
-    found = []
-    cases = [(number, case) for number, part, case in numbered_cases(data) if part == "test"]
-    for number, case in track(cases):
-        mask = np.asarray(data.mask(case))[..., 0]
-        box = metrics.bounding_box(mask, data.spacing(case), settings.margin)
-        members = np.stack(predictor.members(number))
-        # Of the class that is there: all that the likelihood needs.
-        of_class = np.take_along_axis(members, mask[np.newaxis, ..., np.newaxis], axis=-1)[..., 0]
-        lines = []
-        for _, chosen in ensembles:
-            loss = -np.log(np.maximum(of_class[list(chosen)].mean(axis=0, dtype="float64"), 1e-7))
-            predicted = sum(members[one] for one in chosen).argmax(axis=-1)
-            overlaps = [metrics.dice(mask == value, predicted == value) for value in range(1, members.shape[-1])]
-            dice = metrics.average_cases(overlaps).mean
-            lines.append((loss[box].mean() if loss[box].size else math.nan, loss.mean(), dice))
-        found.append(lines)
-    names = ("nll", "nll_whole", "dice")
-    means = [[metrics.average_cases(values).mean for values in zip(*of_cases)] for of_cases in zip(*found)]
-    return [
-        {"members": size, "draw": "+".join(map(str, chosen)), **dict(zip(names, (f"{value:.6g}" for value in line)))}
-        for (size, chosen), line in zip(ensembles, means)
-    ]
-
-
 def _pictures(case, image, mask, mean, whole):
-    """The slice with most foreground, the case's reliability and the histogram over what was segmented."""
-    at = int(np.argmax((mask > 0).sum(axis=(1, 2))))
+    """The slice with most foreground, the case's reliability, and the histogram over the segmented voxels."""
+    at = fullest_slice(mask)
     probability, predicted = foreground_probability(mean), mean.argmax(axis=-1) > 0
     inside = np.clip(probability[predicted], 0, 1)
     return {
@@ -201,15 +152,4 @@ def _pictures(case, image, mask, mean, whole):
         f"{case}|slice": np.array(at),
         f"{case}|reliability": np.stack(whole.reliability(BINS, "foreground")),
         f"{case}|histogram": np.histogram(inside, HISTOGRAM)[0],
-    }
-
-
-def _pictures_of_sizes(case, mask, members):
-    at = int(np.argmax((mask > 0).sum(axis=(1, 2))))
-    return {
-        f"{case}|probability_{size}": foreground_probability(np.mean([of[at] for of in members[:size]], axis=0)).astype(
-            "float16"
-        )
-        for size in SHOWN_SIZES
-        if size <= len(members)
     }

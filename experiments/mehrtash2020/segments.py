@@ -1,4 +1,4 @@
-"""What the entropy of segments knows: of the Dice, of spoilt scans; and what the size of an ensemble does."""
+"""Tables of the page: ensembles by size, segment entropy against Dice, corrupted scans."""
 
 import math
 
@@ -6,56 +6,56 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from experiments.measures import cases_of, cells, run_of
+from experiments.mehrtash2020.scoring import card_of
 from keras_uq import metrics
-from keras_uq.inference import QualityCard, logit_dice
+from keras_uq.inference import logit_dice
 
-NOTHING = math.log(2)  # Entropy that a segment which is not there counts as.
+ABSENT = math.log(2)  # Entropy that an absent segment counts as.
 
 
-def subset_lines(folder):
-    """One line a row and size of ensembles: means, ranges and the change against one member."""
+def subset_lines(run):
+    """One line for each row and size of ensembles: means, ranges and the change against one member."""
     lines = []
-    for row, paths in _by_row(folder).items():
-        if not (paths[0] / "subsets.csv").exists():
+    for row, cells in run.by_row.items():
+        if not cells[0].has("subsets.csv"):
             continue
-        drawn = pd.read_csv(paths[0] / "subsets.csv")
+        drawn = cells[0].frame("subsets.csv")
         alone = drawn.loc[drawn["members"] == 1, "nll"].mean()
-        for size, of_size in drawn.groupby("members"):
-            line = {"row": row, "members": str(size), "ensembles": str(len(of_size))}
+        for size, ensembles in drawn.groupby("members"):
+            line = {"row": row, "members": str(size), "ensembles": str(len(ensembles))}
             for name, label in (("nll", "NLL"), ("nll_whole", "NLL, whole volume"), ("dice", "Dice")):
-                low, high = np.percentile(of_size[name], (2.5, 97.5))
-                line[label] = f"{of_size[name].mean():.4f} [{low:.4f}, {high:.4f}]"
-            lines.append(line | {"change": f"{100 * (of_size['nll'].mean() / alone - 1):+.0f} %"})
+                low, high = np.percentile(ensembles[name], (2.5, 97.5))
+                line[label] = f"{ensembles[name].mean():.4f} [{low:.4f}, {high:.4f}]"
+            lines.append(line | {"change": f"{100 * (ensembles['nll'].mean() / alone - 1):+.0f} %"})
     return pd.DataFrame(lines)
 
 
-def segment_lines(folder):
-    """One line a row and segment: correlation of logit(Dice) and entropy."""
+def segment_lines(run):
+    """One line for each row and segment: correlation of logit(Dice) and entropy."""
     lines = []
-    for row, paths in _by_row(folder).items():
-        for value in _segments(paths[0]):
-            found = []
-            for path in paths:
-                tests, shifted = _pairs(cases_of(path), value), _shifted(path, value)
-                found.append((*_correlation(tests), _correlation(pd.concat([tests, shifted]))[0]))
-            line = {"row": row, "segment": str(value), "seeds": str(len(paths)), "cases": str(int(found[0][2]))}
-            means = pd.DataFrame(found, columns=["r", "p", "n", "spoilt"]).mean()
-            lines.append(line | {"r": means["r"], "p": found[0][1], "r, spoilt as well": means["spoilt"]})
+    for row, cells in run.by_row.items():
+        for value in _segments(cells[0]):
+            seeds = []
+            for cell in cells:
+                tests, shifted = _pairs(cell.cases(), value), _shifted(cell, value)
+                seeds.append((*_correlation(tests), _correlation(pd.concat([tests, shifted]))[0]))
+            line = {"row": row, "segment": str(value), "seeds": str(len(cells)), "cases": str(int(seeds[0][2]))}
+            means = pd.DataFrame(seeds, columns=["r", "p", "n", "with corrupted"]).mean()
+            lines.append(line | {"r": means["r"], "p": seeds[0][1], "r, with corrupted": means["with corrupted"]})
     return pd.DataFrame(lines)
 
 
-def prediction_lines(folder):
-    """One line a row: how far the Dice that a quality card predicts is from the true one."""
+def prediction_lines(run):
+    """One line for each row: how far the Dice that a quality card predicts is from the true one."""
     lines = []
-    for row, paths in _by_row(folder).items():
-        found = []
-        for path in paths:
-            card = card_of_cases(pd.read_csv(path / "cases.csv"))
+    for row, cells in run.by_row.items():
+        seeds = []
+        for cell in cells:
+            card = card_of(cell.frame("cases.csv"))
             if card is None:
                 continue
-            kinds = {"test": [_pairs(cases_of(path), quality.label) for quality in card.classes]}
-            kinds["spoilt"] = [_shifted(path, quality.label) for quality in card.classes]
+            kinds = {"test": [_pairs(cell.cases(), quality.label) for quality in card.classes]}
+            kinds["corrupted"] = [_shifted(cell, quality.label) for quality in card.classes]
             line = {}
             for kind, frames in kinds.items():
                 errors, inside = [], []
@@ -65,64 +65,49 @@ def prediction_lines(folder):
                         errors.append(abs(predicted - dice))
                         inside.append(low <= dice <= high)
                 line |= {f"error, {kind}": pd.Series(errors).mean(), f"within, {kind}": pd.Series(inside).mean()}
-            found.append(line)
-        if found:
-            lines.append({"row": row, "seeds": str(len(found)), **pd.DataFrame(found).mean()})
+            seeds.append(line)
+        if seeds:
+            lines.append({"row": row, "seeds": str(len(seeds)), **pd.DataFrame(seeds).mean()})
     return pd.DataFrame(lines)
 
 
-def detection_lines(folder):
-    """One line a row and shift: Dice, AUROC and share flagged."""
+def detection_lines(run):
+    """One line for each row and shift: Dice, AUROC and share flagged."""
     lines = []
-    for row, paths in _by_row(folder).items():
-        found = []
-        for path in paths:
-            cases = cases_of(path)
-            card, values = card_of_cases(pd.read_csv(path / "cases.csv")), _segments(path)
-            of_test = np.stack([cases[f"entropy_segment{value}"] for value in values], axis=1)
-            false = _flagged(card, of_test)
-            spoilt = pd.read_csv(path / "shifted.csv")
-            for shift, of_shift in spoilt.groupby("shift", sort=False):
-                entropy = of_shift.pivot(index="case", columns="class", values="entropy").to_numpy()
-                both = [np.nan_to_num(part, nan=NOTHING).mean(axis=1) for part in (of_test, entropy)]
-                positive = np.repeat([False, True], [len(part) for part in both])
-                found.append(
-                    {
-                        "shift": shift,
-                        "Dice": of_shift["dice"].mean(),
-                        "AUROC": metrics.error_detection_auroc(np.concatenate(both), positive),
-                        "flagged": _flagged(card, entropy),
-                        "flagged, test": false,
-                    }
-                )
-        if found:
-            means = pd.DataFrame(found).groupby("shift", sort=False).mean()
-            lines += [{"row": row, "seeds": str(len(paths)), "shift": shift, **of} for shift, of in means.iterrows()]
+    for row, cells in run.by_row.items():
+        seeds = [line for cell in cells for line in _detected(cell)]
+        if seeds:
+            means = pd.DataFrame(seeds).groupby("shift", sort=False).mean()
+            lines += [
+                {"row": row, "seeds": str(len(cells)), "shift": shift, **mean} for shift, mean in means.iterrows()
+            ]
     return pd.DataFrame(lines)
 
 
-def card_of(tables):
-    """The `QualityCard` of a cell from its tables, or `None` if its validation cases do not make one."""
-    return card_of_cases(pd.DataFrame(tables["cases.csv"]))
+def _detected(cell):
+    """One line for each shift of a cell."""
+    cases, values = cell.cases(), _segments(cell)
+    card = card_of(cell.frame("cases.csv"))
+    test_entropy = np.stack([cases[f"entropy_segment{value}"] for value in values], axis=1)
+    flagged = _flagged(card, test_entropy)
+    for shift, shifted in cell.frame("shifted.csv").groupby("shift", sort=False):
+        entropy = shifted.pivot(index="case", columns="class", values="entropy").to_numpy()
+        both = [np.nan_to_num(part, nan=ABSENT).mean(axis=1) for part in (test_entropy, entropy)]
+        positive = np.repeat([False, True], [len(part) for part in both])
+        yield {
+            "shift": shift,
+            "Dice": shifted["dice"].mean(),
+            "AUROC": metrics.error_detection_auroc(np.concatenate(both), positive),
+            "flagged": _flagged(card, entropy),
+            "flagged, test": flagged,
+        }
 
 
-def card_of_cases(cases):
-    """The `QualityCard` of a cell's validation cases, or `None` if they do not make one."""
-    validation = cases[cases["set"] == "validation"]
-    names = [name for name in cases if name.startswith("entropy_segment")]
-    try:
-        return QualityCard.fit(
-            validation[names].to_numpy(), validation[[name.replace("entropy", "dice") for name in names]].to_numpy()
-        )
-    except ValueError:  # Too few cases, as in a demonstration.
-        return None
-
-
-def regression_points(path):
-    """`{segment: (entropy, Dice, entropy of spoilt, Dice of spoilt)}` of a cell."""
+def regression_points(cell):
+    """`{segment: (entropy, Dice, entropy of corrupted, Dice of corrupted)}` of a cell."""
     return {
-        value: (*_pairs(cases_of(path), value).to_numpy().T, *_shifted(path, value).to_numpy().T)
-        for value in _segments(path)
+        value: (*_pairs(cell.cases(), value).to_numpy().T, *_shifted(cell, value).to_numpy().T)
+        for value in _segments(cell)
     }
 
 
@@ -135,11 +120,11 @@ def _flagged(card, entropies):
 
 
 def _correlation(pairs):
-    known = pairs.dropna()
-    dice = logit_dice(known["dice"])
-    if len(known) < 3 or known["entropy"].nunique() < 2 or dice.nunique() < 2:
-        return math.nan, math.nan, len(known)
-    return *stats.pearsonr(dice, known["entropy"]), len(known)
+    defined = pairs.dropna()
+    dice = logit_dice(defined["dice"])
+    if len(defined) < 3 or defined["entropy"].nunique() < 2 or dice.nunique() < 2:
+        return math.nan, math.nan, len(defined)
+    return *stats.pearsonr(dice, defined["entropy"]), len(defined)
 
 
 def _pairs(cases, value):
@@ -147,17 +132,11 @@ def _pairs(cases, value):
     return cases[list(names)].rename(columns=names)
 
 
-def _shifted(path, value):
-    spoilt = pd.read_csv(path / "shifted.csv")
-    return spoilt.loc[spoilt["class"] == value, ["entropy", "dice"]]
+def _shifted(cell, value):
+    shifted = cell.frame("shifted.csv")
+    return shifted.loc[shifted["class"] == value, ["entropy", "dice"]]
 
 
-def _segments(path):
-    names = pd.read_csv(path / "cases.csv", nrows=0)
+def _segments(cell):
+    names = cell.frame("cases.csv")
     return [int(name.removeprefix("entropy_segment")) for name in names if name.startswith("entropy_segment")]
-
-
-def _by_row(folder):
-    measured = cells(folder)
-    found = {row: list(measured.loc[measured["row"] == row, "folder"]) for row in run_of(folder)["rows"]}
-    return {row: paths for row, paths in found.items() if paths}

@@ -1,4 +1,4 @@
-"""Scans unlike those of the training: the same ones, spoilt in stated ways. Images are prepared ones, in [0, 1]."""
+"""Scans unlike those of the training: test scans, corrupted in four ways. Images are prepared ones, in [0, 1]."""
 
 import numpy as np
 from scipy import ndimage
@@ -41,6 +41,26 @@ SHIFTS = {
     "bias field": biased,
     "slices missing": incomplete,
 }
+
+
+def shifted_cases(data):
+    """`(number, name of the shift, case, load)` of every corrupted test case; `load()` gives image and mask.
+
+    The scans of `data.shifted`, another dataset, come last, as they are. Numbers go on from the other cases.
+    """
+    entries = [
+        (shift, case, _load(data, case, change)) for shift, change in SHIFTS.items() for case in data.split["test"]
+    ]
+    if data.shifted is not None:
+        cases = sorted(case for cases in data.shifted.split.values() for case in cases)
+        name = data.shifted.description["name"]
+        entries += [(name, case, _load(data.shifted, case, np.asarray)) for case in cases]
+    first = sum(len(data.split[part]) for part in ("test", "validation"))
+    return [(number, *entry) for number, entry in enumerate(entries, start=first)]
+
+
+def _load(data, case, change):
+    return lambda: (change(np.asarray(data.image(case))), np.asarray(data.mask(case))[..., 0])
 
 
 def _content(image):

@@ -5,8 +5,8 @@ One cell: python -m experiments.mehrtash2020.table2 --data archives --dataset ac
 
 import sys
 
+from experiments.command import main
 from experiments.mehrtash2020.protocol import APPLICATIONS, table
-from experiments.runner import main
 
 TABLES = [
     table("table2", "Cross-entropy and Dice: calibration, ensembles and segmentation", application)

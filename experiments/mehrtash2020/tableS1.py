@@ -2,8 +2,8 @@
 
 import sys
 
+from experiments.command import main
 from experiments.mehrtash2020.table2 import TABLES
-from experiments.runner import main
 
 if __name__ == "__main__":
     sys.exit(main(TABLES, every=True))

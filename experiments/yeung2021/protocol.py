@@ -2,7 +2,10 @@
 
 import dataclasses
 
-from experiments.table import PROFILES, Profile, Row, Settings, Table
+from experiments.recorded import recorded
+from experiments.settings import Nesterov, Plateau, Settings, any_modality, setting
+from experiments.table import PROFILES, Profile, Row, Table
+from experiments.yeung2021.augmentation import augment
 from keras_uq import losses, models
 from keras_uq.inference import Ensemble
 from keras_uq.preprocessing import Preprocessing
@@ -16,28 +19,36 @@ SIZES = {
     "cvc": (288, 384),
 }
 
+
+@dataclasses.dataclass(frozen=True)
+class ReleasedPlateau(Plateau):
+    """The plateau of the published code, which also waits and has a least rate."""
+
+    min_delta: float = setting(None, 1e-7)
+
+    def details(self):
+        """Further arguments of `ReduceLROnPlateau`."""
+        return {"min_delta": self.min_delta, "cooldown": 1, "min_lr": 1e-4}
+
+
 # Section III: SGD at 0.1, batch 1, plateau 25, early stopping 50; Nesterov, momentum and 1000 epochs from the code.
 SETTINGS = Settings(
+    any_modality(Preprocessing(orientation=None, zscore=True, resampling="spline")),
+    optimizer=Nesterov(0.1, momentum=0.9),
+    schedule=ReleasedPlateau(0.1, epochs=25),
     filters=32,
     batch=1,
     epochs=1000,
-    learning_rate=0.1,
-    momentum=0.9,
-    decay_factor=0.1,
-    decay_every=None,
-    plateau=25,
     patience=50,
     monitor="val_loss",
     keep="val_loss",
-    augmentation="yeung2021",
+    augmentation=augment,
     samples=1,
     split=None,
 )
 
 TABLE_PROFILES = {
-    "demo": Profile(
-        seeds=1, changes={"size": (80, 80), "batch": 4, "filters": 8}, max_epochs=8, synthetic=True, patients=240
-    ),
+    "demo": Profile(seeds=1, changes={"size": (80, 80), "batch": 4, "filters": 8}, max_epochs=8, synthetic=240),
     "small": Profile(seeds=1, changes={"size": (128, 128), "batch": 4, "filters": 8}, max_epochs=20),
     "paper": PROFILES["paper"],
 }
@@ -45,9 +56,10 @@ TABLE_PROFILES = {
 DEPARTURES = ("the split is a seeded one of the printed sizes, not the authors' lists",)
 
 
-def deterministic(cell):
-    """One prediction a picture: the network has no dropout."""
-    return Ensemble([cell.model])
+@recorded("experiments.yeung2021.protocol.deterministic")
+def deterministic(job, model, inputs):
+    """One prediction per picture: the network has no dropout."""
+    return Ensemble([model])
 
 
 # Dice-type losses by name, without and with ++. Parameters: Table II.
@@ -74,7 +86,6 @@ def table(name, title, rows, dataset="drive", reference="DSC", seeds=None):
         reference: Row that the others are compared with.
         seeds: Of the profile `small`, if not one.
     """
-    steps = Preprocessing(orientation=None, zscore=True, resampling="spline")
     profiles = dict(TABLE_PROFILES)
     if seeds:
         profiles["small"] = dataclasses.replace(profiles["small"], seeds=seeds)
@@ -85,11 +96,9 @@ def table(name, title, rows, dataset="drive", reference="DSC", seeds=None):
         dataset=dataset,
         synthetic="nuclei",
         foreground=None,
-        ct=steps,
-        mri=steps,
         model=models.yeung2021,
         rows=tuple(Row(row, loss, predictor=deterministic) for row, loss in rows.items()),
-        settings=dataclasses.replace(SETTINGS, size=SIZES[dataset]),
+        settings=SETTINGS.replace(size=SIZES[dataset]),
         reference=reference,
         departures=() if dataset == "drive" else DEPARTURES,
         profiles=profiles,

@@ -6,11 +6,10 @@ import numpy as np
 import pandas as pd
 
 from data_prep.pictures import COLLECTIONS
-from experiments.augmentation import AUGMENTATIONS
-from experiments.measures import PUBLISHED, cases_of, cells, pairs, run_of
-from experiments.study import Study
+from experiments import study
+from experiments.run import plain, read_published
 from experiments.yeung2021 import figures
-from experiments.yeung2021.scoring import as_picture, score
+from experiments.yeung2021.scoring import as_picture
 from keras_uq import statistics
 
 MEASURES = {
@@ -42,106 +41,160 @@ class ImpossibleScores(AssertionError):
     """A record whose NLL is below what its Brier score allows: it cannot come from probabilities of two classes."""
 
 
-def illustrate(data, settings, folder):
-    """Keep some training pictures, each followed by what a training sees of it."""
-    pictures = {}
-    augment = settings.augmentation and AUGMENTATIONS[settings.augmentation]
-    for number, case in enumerate(data.split["train"][:AUGMENTED]):
-        pair = tuple(np.asarray(opened(case)[0]) for opened in (data.image, data.mask))
-        for time in range(TIMES + 1 if augment else 1):
-            image, mask = augment(*pair, [0, time, number]) if time else pair
-            pictures[f"{case}|{time}|image"] = as_picture(image)
-            pictures[f"{case}|{time}|mask"] = mask[..., 0] > 0
-    np.savez_compressed(folder / "example.npz", **pictures)
+class Study(study.Study):
+    """Calibration of the softmax and overlap, picture by picture."""
 
+    measures = MEASURES
+    ours = OURS
+    further = FURTHER
+    compared = COMPARED
+    headline = {"nll": "NLL fg", "brier": "Brier", "dice": "Dice", "nll_full": "NLL\nfull"}
+    interval = "95 % interval over test pictures, 1.96 s / sqrt(n), of each picture's mean over seeds"
+    overview_note = (
+        "Published foreground NLL → ours, means over pictures: foreground NLL / full NLL / Brier score / Dice. Ours "
+        "are measured on {dataset}, published ones on the dataset in round brackets; departures from the protocol are "
+        "in the linked tables."
+    )
+    beyond = (
+        "The full NLL charges every pixel for the probability of its own class; the foreground NLL does not penalise "
+        "uncertain background and rewards predicting foreground. For two classes the full NLL is at least "
+        "2.4554 times the Brier score, which was checked for every picture here and does not hold for 18 of the 33 "
+        "printed rows."
+    )
 
-def published(run):
-    """The paper's table as printed, by row: of the run's dataset if it is there, else of DRIVE."""
-    printed = pd.read_csv(PUBLISHED / f"{run['paper']}_{run['table']}.csv", dtype=str, keep_default_na=False)
-    if "dataset" not in printed:
-        printed["dataset"] = "DRIVE"
-    collection = COLLECTIONS.get(run["dataset"])
-    wanted = collection.name if collection and (printed["dataset"] == collection.name).any() else "DRIVE"
-    printed = printed[printed["dataset"] == wanted].copy()
-    for name in MEASURES:
-        printed[name] = printed[name] + " [" + printed[f"{name}_low"] + ", " + printed[f"{name}_high"] + "]"
-    return printed.set_index("gamma" if "gamma" in printed else "loss")
+    def illustrate(self, data, settings, folder):
+        """Keep some training pictures, each followed by what a training sees of it."""
+        pictures, augment = {}, settings.augmentation
+        for number, case in enumerate(data.split["train"][:AUGMENTED]):
+            pair = tuple(np.asarray(opened(case)[0]) for opened in (data.image, data.mask))
+            for time in range(TIMES + 1 if augment else 1):
+                image, mask = augment(*pair, [0, time, number]) if time else pair
+                pictures[f"{case}|{time}|image"] = as_picture(image)
+                pictures[f"{case}|{time}|mask"] = mask[..., 0] > 0
+        np.savez_compressed(folder / "example.npz", **pictures)
 
+    def departures(self, data, about):
+        """Other numbers of pictures than printed, and frames of one video on both sides of the split."""
+        collection = COLLECTIONS.get(about["dataset"])
+        if collection is None:
+            return []
+        sentences, counts = [], tuple(about["cases"][part] for part in ("train", "validation", "test"))
+        if counts != collection.counts:
+            sentences.append(f"{_counted(counts)} for {_counted(collection.counts)}")
+        if collection.key == "cvc" and "sequences" not in about["changes"]:
+            sentences.append("frames of one video lie in several sets, as in the paper; --split sequences avoids that")
+        return sentences
 
-def measure(run, frames):
-    """Mean over pictures, each the mean of its seeds, with `1.96 s / sqrt(n)`.
+    def published(self, run):
+        """The paper's table as printed, by row: of the run's dataset if it is there, else of DRIVE."""
+        printed = read_published(f"{run['paper']}_{run['table']}")
+        if "dataset" not in printed:
+            printed["dataset"] = "DRIVE"
+        collection = COLLECTIONS.get(run["dataset"])
+        wanted = collection.name if collection and (printed["dataset"] == collection.name).any() else "DRIVE"
+        printed = printed[printed["dataset"] == wanted].copy()
+        for name in MEASURES:
+            printed[name] = printed[name] + " [" + printed[f"{name}_low"] + ", " + printed[f"{name}_high"] + "]"
+        return printed.set_index("gamma" if "gamma" in printed else "loss")
 
-    Raises:
-        ImpossibleScores: If a picture's NLL is below 2.4554 times its Brier score.
-    """
-    for cases in frames:
-        below = cases[cases["nll_full"] < LEAST_NLL_OF_BRIER * cases["brier"] - 1e-9]
-        if len(below):
-            raise ImpossibleScores(f"{below['case'].iloc[0]}: NLL {below['nll_full'].iloc[0]} for its Brier score.")
-    names = [*MEASURES, *OURS]
-    of_pictures = pd.concat(frames).groupby("case")[names].mean()
-    found = {name: statistics.mean_interval(of_pictures[name], normal=True) for name in names}
-    of_seeds = pd.DataFrame([cases[names].mean() for cases in frames])
-    for name in COMPARED:
-        spread = of_seeds[name].std(ddof=1) if len(frames) > 1 else math.nan
-        found[f"{name}_seeds"] = statistics.Interval(float(spread), math.nan, math.nan)
-    return found
+    def measure(self, run, frames):
+        """Mean over pictures, each the mean of its seeds, with `1.96 s / sqrt(n)`.
 
+        Raises:
+            ImpossibleScores: If a picture's NLL is below 2.4554 times its Brier score.
+        """
+        for cases in frames:
+            below = cases[cases["nll_full"] < LEAST_NLL_OF_BRIER * cases["brier"] - 1e-9]
+            if len(below):
+                raise ImpossibleScores(f"{below['case'].iloc[0]}: NLL {below['nll_full'].iloc[0]} for its Brier score.")
+        names = [*MEASURES, *OURS]
+        pictures = pd.concat(frames).groupby("case")[names].mean()
+        measured = {name: statistics.mean_interval(pictures[name], normal=True) for name in names}
+        seeds = pd.DataFrame([cases[names].mean() for cases in frames])
+        spreads = {f"{name}_seeds": seeds[name].std(ddof=1) if len(frames) > 1 else math.nan for name in COMPARED}
+        return measured | {name: plain(value) for name, value in spreads.items()}
 
-def departures(data, run):
-    """Other numbers of pictures than printed, and frames of one video on both sides of the split."""
-    collection = COLLECTIONS.get(run["dataset"])
-    if collection is None:
-        return []
-    said, counts = [], tuple(run["cases"][part] for part in ("train", "validation", "test"))
-    if counts != collection.counts:
-        said.append(f"{_counted(counts)} for {_counted(collection.counts)}")
-    if collection.key == "cvc" and "sequences" not in run["changes"]:
-        said.append("frames of one video lie in several sets, as in the paper (split by sequences: they do not)")
-    return said
+    def against(self, run, row):
+        """The ++ form is compared with the plain one, other rows with the reference."""
+        base = row.removesuffix("++")
+        return base if base != row and base in run["rows"] else run["reference"]
+
+    def tests(self, run):
+        """Rank-sum test, as in the paper, and signed-rank test, since the pictures are the same, of each pair of
+        rows."""
+        lines = []
+        for row, other, values, others in run.pairs:
+            for column, label in COMPARED.items():
+                for name, test in (("rank-sum", statistics.rank_sum), ("signed-rank", statistics.signed_rank)):
+                    result = test(values[column].to_numpy(), others[column].to_numpy())
+                    lines.append({"row": row, "against": other, "measure": label, "test": name, **result._asdict()})
+        return pd.DataFrame(lines, columns=["row", "against", "measure", "test", *statistics.PairTest._fields])
+
+    def tests_note(self, run):
+        """How the two tests differ."""
+        return (
+            "The rank-sum test, as in the paper, treats the pictures of two networks as different ones; the "
+            "signed-rank test uses that they are the same. Each picture's value is the mean of its seeds; n: values in "
+            "all, or pairs."
+        )
+
+    def notes(self, run):
+        """Which NLL is printed."""
+        return [
+            "The printed NLL counts foreground pixels alone and averages over all; ours is given that way beside the "
+            "published, and in full. NLL and Brier score in the network's size, the others in the picture's own."
+        ]
+
+    def sections(self, run):
+        """Thresholds for a recall, and every training by itself."""
+        return [
+            (
+                "A threshold for a recall",
+                "For each target: the highest threshold from 0.05 to 0.95 whose mean recall reaches it on validation "
+                "pictures, and what it gives on the test pictures. Without a line, no threshold reaches the target. "
+                "Means of seeds.",
+                chosen_thresholds(run).rename(columns={"row": "loss"}),
+            ),
+            (
+                "Seed by seed",
+                "Each training: epochs until it stopped, the epoch that is tested (lowest validation loss), its "
+                "scores, and their difference to the same seed of another row, with bootstrap intervals over pictures. "
+                "A training that got stuck shows here and hides in a mean.",
+                by_seed(run).rename(columns={"row": "loss"}),
+            ),
+        ]
+
+    def figures(self, run):
+        """The figures of the page."""
+        return figures.draw(run)
+
+    def overview(self, line):
+        """Both kinds of NLL, Brier score, Dice."""
+        return f"{line['nll']:.3f} / {line['nll_full']:.3f} / {line['brier']:.3f} / {line['dice']:.3f}"
 
 
 def _counted(counts):
     return f"{sum(counts)} pictures ({' / '.join(map(str, counts))})"
 
 
-def against(run, row):
-    """The ++ form is held against the plain one, other rows against the reference."""
-    plain = row.removesuffix("++")
-    return plain if plain != row and plain in run["rows"] else run["reference"]
-
-
-def build_tests(folder):
-    """Rank-sum test, as in the paper, and signed-rank test, since the pictures are the same, of each pair of rows."""
-    lines = []
-    for row, other, values, others in pairs(folder):
-        for column, label in COMPARED.items():
-            for name, test in (("rank-sum", statistics.rank_sum), ("signed-rank", statistics.signed_rank)):
-                found = test(values[column].to_numpy(), others[column].to_numpy())
-                lines.append({"row": row, "against": other, "measure": label, "test": name, **found._asdict()})
-    return pd.DataFrame(lines, columns=["row", "against", "measure", "test", *statistics.PairTest._fields])
-
-
-def chosen_thresholds(folder):
+def chosen_thresholds(run):
     """The highest threshold whose mean recall on validation pictures reaches a target, and what it gives on test ones.
 
-    One line a row and target, means of seeds; the threshold is chosen for each seed by itself.
+    One line for each row and target, means of seeds; the threshold is chosen for each seed by itself.
     """
-    measured, lines = cells(folder), []
-    for row in run_of(folder)["rows"]:
-        of_row = measured[measured["row"] == row]
+    lines = []
+    for row, cells in run.by_row.items():
         for target in TARGETS:
-            found = [_operating(path / "thresholds.csv", target) for path in of_row["folder"]]
-            found = [line for line in found if line is not None]
-            if found:
-                means = pd.DataFrame(found).mean()
-                lines.append({"row": row, "target": target, "seeds": len(found), **means})
+            points = [_operating(cell.frame("thresholds.csv"), target) for cell in cells]
+            points = [point for point in points if point is not None]
+            if points:
+                means = pd.DataFrame(points).mean()
+                lines.append({"row": row, "target": target, "seeds": len(points), **means})
     columns = ["row", "target", "seeds", "threshold", "validation recall", "test recall", "test precision", "test Dice"]
     return pd.DataFrame(lines, columns=columns)
 
 
-def _operating(path, target):
-    swept = pd.read_csv(path)
+def _operating(swept, target):
     validation = swept[(swept["set"] == "validation") & (swept["sensitivity"] >= target)]
     if validation.empty:
         return None
@@ -156,92 +209,30 @@ def _operating(path, target):
     }
 
 
-def by_seed(folder):
+def by_seed(run):
     """Each training by itself: how long it was, what it gave, and the difference to the other row's same seed.
 
-    One line a row and seed; differences are means over test pictures with their bootstrap interval.
+    One line for each row and seed; differences are means over test pictures with their bootstrap interval.
     """
-    run, measured, lines = run_of(folder), cells(folder), []
-    found = {(line["row"], line["seed"]): line["folder"] for line in measured.to_dict("records")}
-    for row in run["rows"]:
-        for seed in sorted(seed for other, seed in found if other == row):
-            cases, other = cases_of(found[row, seed]), against(run, row)
-            line = {"row": row, "seed": str(seed), **_epochs(found[row, seed])}
+    lines = []
+    for row, cells in run.by_row.items():
+        for cell in sorted(cells, key=lambda cell: cell.seed):
+            cases, other = cell.cases(), STUDY.against(run, row)
+            line = {"row": row, "seed": str(cell.seed), **_epochs(cell.frame("history.csv"))}
             line |= {label: cases[column].mean() for column, label in COMPARED.items()}
-            partner = cases_of(found[other, seed]) if other != row and (other, seed) in found else None
+            partner = run.by_seed.get((other, cell.seed)) if other != row else None
             for column, label in COMPARED.items():
-                said = ""
+                text = ""
                 if partner is not None:
-                    difference = statistics.paired_bootstrap(cases[column], partner[column])
-                    said = f"{difference.mean:+.4g}\n[{difference.low:.4g}, {difference.high:.4g}]"
-                line[f"{label}: difference"] = said
+                    difference = statistics.paired_bootstrap(cases[column], partner.cases()[column])
+                    text = f"{difference.mean:+.4g}\n[{difference.low:.4g}, {difference.high:.4g}]"
+                line[f"{label}: difference"] = text
             lines.append(line | {"to": other if partner is not None else ""})
     return pd.DataFrame(lines)
 
 
-def _epochs(cell):
-    history = pd.read_csv(cell / "history.csv")
+def _epochs(history):
     return {"epochs": str(len(history)), "tested epoch": str(int(history["val_loss"].idxmin()) + 1)}
 
 
-def _notes(run):
-    return [
-        "The printed NLL counts foreground pixels alone and averages over all; ours is given that way beside the "
-        "published, and in full. NLL and Brier score in the network's size, the others in the picture's own."
-    ]
-
-
-def _sections(folder, table):
-    return [
-        (
-            "A threshold for a recall",
-            "For each target: the highest threshold from 0.05 to 0.95 whose mean recall reaches it on validation "
-            "pictures, and what it gives on the test pictures. Without a line, no threshold reaches the target. Means "
-            "of seeds.",
-            chosen_thresholds(folder).rename(columns={"row": "loss"}),
-        ),
-        (
-            "Seed by seed",
-            "Each training: epochs until it stopped, the epoch that is tested (lowest validation loss), its scores, "
-            "and their difference to the same seed of another row, with bootstrap intervals over pictures. A training "
-            "that got stuck shows here and hides in a mean.",
-            by_seed(folder).rename(columns={"row": "loss"}),
-        ),
-    ]
-
-
-STUDY = Study(
-    score=score,
-    illustrate=illustrate,
-    published=published,
-    measures=MEASURES,
-    ours=OURS,
-    further=FURTHER,
-    measure=measure,
-    compared=COMPARED,
-    derive=lambda cases: cases,
-    headline={"nll": "NLL fg", "brier": "Brier", "dice": "Dice", "nll_full": "NLL\nfull"},
-    overview=lambda line: f"{line['nll']:.3f} / {line['nll_full']:.3f} / {line['brier']:.3f} / {line['dice']:.3f}",
-    overview_note=(
-        "Published foreground NLL → ours, means over pictures: foreground NLL / full NLL / Brier score / Dice. Ours "
-        "are on {dataset}, published ones on the dataset in round brackets; departures from the protocol are in the "
-        "linked tables."
-    ),
-    interval="95 % interval over test pictures, 1.96 s / sqrt(n), of each picture's mean over seeds",
-    notes=_notes,
-    beyond=(
-        "In full, the NLL charges every pixel for the probability of its own class; of the foreground alone, it asks "
-        "nothing of background pixels and rewards predicting foreground. For two classes the full NLL is at least "
-        "2.4554 times the Brier score, which was checked for every picture here and does not hold for 18 of the 33 "
-        "printed rows."
-    ),
-    tests=build_tests,
-    tests_note=lambda run: (
-        "Rank-sum test as in the paper, which treats the pictures of two networks as different ones; signed-rank test, "
-        "which knows that they are the same. Each picture's value is the mean of its seeds; n: values in all, or pairs."
-    ),
-    figures=figures.draw,
-    departures=departures,
-    sections=_sections,
-    against=against,
-)
+STUDY = Study()

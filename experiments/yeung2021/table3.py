@@ -5,7 +5,7 @@ One cell: python -m experiments.yeung2021.table3 --row 2.0 --seed 0
 
 import sys
 
-from experiments.runner import main
+from experiments.command import main
 from experiments.yeung2021.protocol import SIZES, plus_plus, table
 
 TABLES = [

@@ -5,7 +5,7 @@ One cell: python -m experiments.yeung2021.table4 --data archives --dataset dsb20
 
 import sys
 
-from experiments.runner import main
+from experiments.command import main
 from experiments.yeung2021.protocol import CROSSENTROPY, DICE, SIZES, plus_plus, table
 
 TABLES = [

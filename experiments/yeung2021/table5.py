@@ -5,7 +5,7 @@ One cell: python -m experiments.yeung2021.table5 --row "Combo++" --seed 0
 
 import sys
 
-from experiments.runner import main
+from experiments.command import main
 from experiments.yeung2021.protocol import SIZES, TVERSKY, table
 from keras_uq import losses
 

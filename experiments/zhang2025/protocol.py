@@ -1,29 +1,28 @@
 """What both tables of Zhang et al. (2025) share. Where the paper is silent, a value was chosen here and is named."""
 
-from experiments.table import PROFILES, Profile, Row, Settings, Table
+from experiments.recorded import recorded
+from experiments.settings import Adam, Channels, FirstSeeds, Patches, Plateau, Settings
+from experiments.table import PROFILES, Profile, Row, Table
 from keras_uq import losses, models
 from keras_uq.inference import SlidingWindow
 from keras_uq.preprocessing import Preprocessing
 
 # Section 4: Adam at 0.005, "an adaptive decay schedule", batches of 10, 150 epochs. Not printed: the rest.
 SETTINGS = Settings(
-    size=None,
+    {
+        # A usual window for this collection: [-100, 240] HU.
+        "CT": Preprocessing(window=(340, 70), spacing=(1.0, 1.0, 1.0)),
+        "other": Preprocessing(percentiles=(0.5, 99.5), spacing=(1.0, 1.0, 1.0)),
+    },
+    optimizer=Adam(0.005),
+    schedule=Plateau(0.5, epochs=10, min_delta=1e-3),
+    input=Patches((96, 96, 96)),
     filters=32,
     batch=10,
     epochs=150,
     steps=100,
-    learning_rate=0.005,
-    decay_factor=0.5,
-    decay_every=None,
-    plateau=10,
-    plateau_delta=1e-3,
     patience=150,
-    monitor="val_dice",
-    keep="val_dice",
     hard_dice=True,
-    split="patients",
-    spacing=(1.0, 1.0, 1.0),
-    patch=(96, 96, 96),
 )
 
 TABLE_PROFILES = {
@@ -32,19 +31,18 @@ TABLE_PROFILES = {
         changes={
             "size": (64, 64),
             "spacing": None,
-            "patch": (16, 32, 32),
+            "input": Patches((16, 32, 32)),
             "filters": 8,
             "norm_momentum": 0.9,
             "batch": 4,
             "steps": 40,
         },
         max_epochs=8,
-        synthetic=True,
-        patients=30,
+        synthetic=30,
     ),
     "small": Profile(
         seeds=3,
-        changes={"spacing": None, "patch": (32, 32, 32), "filters": 8, "norm_momentum": 0.9, "steps": 40},
+        changes={"spacing": None, "input": Patches((32, 32, 32)), "filters": 8, "norm_momentum": 0.9, "steps": 40},
         max_epochs=20,
     ),
     "paper": PROFILES["paper"],
@@ -73,24 +71,29 @@ def adaptive(network, alpha, beta):
     return f"{network}, adaptive TverskyCE {alpha}/{beta}"
 
 
-def windows(cell):
+@recorded("experiments.zhang2025.protocol.windows")
+def windows(job, model, inputs):
     """The network over whole volumes."""
-    return SlidingWindow(cell.model, cell.settings.patch)
+    return SlidingWindow(model, job.settings.input.sides)
 
 
 def rows():
     """The six configurations as printed, [12] as printed, and DiceCE, which the paper mentions and does not report."""
-    like = {"over": "batch", "include_background": False}
-    found = []
+    options = {"over": "batch", "include_background": False}
+    rows = {}
     for network in NETWORKS:
-        changes = {"dilated": True} if network.startswith("Dilated") else {}
-        each = {tversky(network, *PRICES[0]): losses.Tversky(*PRICES[0], **like)}
-        each |= {adaptive(network, *prices): losses.TverskyCE(*prices, adaptive="epoch", **like) for prices in PRICES}
-        found += [Row(name, loss, predictor=windows, network=changes) for name, loss in each.items()]
-    plain, dilated = found[:3], found[3:]
-    printed = [row for pair in zip(plain, dilated) for row in pair]
-    elsewhere = Row(ELSEWHERE, published_only=True)
-    return (*printed, elsewhere, Row(DICE_CE, losses.DiceCE(**like), predictor=windows))
+        by_name = {tversky(network, *PRICES[0]): losses.Tversky(*PRICES[0], **options)}
+        for prices in PRICES:
+            by_name[adaptive(network, *prices)] = losses.TverskyCE(*prices, adaptive="epoch", **options)
+        rows[network] = [_row(name, loss, network) for name, loss in by_name.items()]
+    printed = [row for pair in zip(*rows.values()) for row in pair]
+    elsewhere = Row(ELSEWHERE, channels=Channels.SOFTMAX, seeds=FirstSeeds(0))
+    return (*printed, elsewhere, _row(DICE_CE, losses.DiceCE(**options)))
+
+
+def _row(name, loss, network=NETWORKS[0]):
+    changes = {"dilated": True} if network.startswith("Dilated") else {}
+    return Row(name, loss, predictor=windows, network=changes, channels=Channels.SOFTMAX)
 
 
 TABLE = Table(
@@ -100,15 +103,11 @@ TABLE = Table(
     dataset="pancreas_ct",
     synthetic="pancreas",
     foreground="all",
-    # A usual window for this collection: [-100, 240] HU.
-    ct=Preprocessing(window=(340, 70)),
-    mri=Preprocessing(percentiles=(0.5, 99.5)),
     model=models.zhang2025,
     rows=rows(),
     settings=SETTINGS,
     reference=tversky(NETWORKS[0], *PRICES[0]),
     departures=DEPARTURES,
-    softmax=True,
     profiles=TABLE_PROFILES,
 )
 

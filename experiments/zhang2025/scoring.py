@@ -1,8 +1,9 @@
-"""What a predictor is worth, volume by volume."""
+"""What a network is worth, volume by volume."""
 
 import numpy as np
 
-from experiments.scoring import numbered_cases
+from experiments import scoring
+from experiments.scoring import fullest_slice
 from keras_uq import metrics
 
 SCORES = ("dice", "f2", "sensitivity", "specificity", "precision")
@@ -10,44 +11,34 @@ SCORES = ("dice", "f2", "sensitivity", "specificity", "precision")
 RIM = 2
 
 
-def score(predictor, data, settings, track=list, folder=None):
-    """Predict every test and validation case.
+class Scorer(scoring.Scorer):
+    """Scores the arg-max mask on the grid that the network saw. Panels hold, of each test case, the slice with most
+    foreground and both masks around their foreground."""
 
-    Args:
-        predictor: A `SlidingWindow`.
-        data: `Prepared`.
-        settings: Not used.
-        track: Wraps the list of cases, for a progress bar.
-        folder: Not used.
+    def predict(self, image, number):
+        """The maps of a volume, window by window."""
+        return self.predictor.predict(image[np.newaxis], batch_size=self.batch_size, case=number)[0]
 
-    Returns:
-        Lines for `cases.csv`, one a case: scores of the arg-max mask on the grid the network saw. Arrays for
-        `panels.npz`, of each test case: the slice with most foreground, and both masks around their foreground.
-    """
-    lines, panels = [], {}
-    for number, part, case in numbered_cases(data, track):
-        image, mask = np.asarray(data.image(case)), np.asarray(data.mask(case))[..., 0] > 0
-        maps = predictor.predict(image[np.newaxis], batch_size=8, case=number)[0]
-        predicted = maps.mask > 0
-        lines.append({"set": part, "case": case, **_scores(mask, predicted), "voxels": int(np.count_nonzero(mask))})
+    def score(self, number, part, case, image, mask, maps):
+        """Overlap of foreground and prediction."""
+        mask, predicted = mask > 0, maps.mask > 0
         if part == "test":
-            at = int(np.argmax(mask.sum(axis=(1, 2))))
+            at = fullest_slice(mask)
             around = metrics.bounding_box(mask | predicted, (1, 1, 1), RIM)
-            panels |= {
+            self.panels |= {
                 f"{case}|image": image[at, :, :, 0].astype("float16"),
                 f"{case}|probability": maps.mean[at, :, :, 1].astype("float16"),
                 f"{case}|mask": mask[at],
                 f"{case}|predicted": predicted[at],
                 f"{case}|mask_volume": mask[around],
                 f"{case}|predicted_volume": predicted[around],
-                f"{case}|spacing": np.array(data.spacing(case)),
+                f"{case}|spacing": np.array(self.data.spacing(case)),
             }
-    return {"cases.csv": lines}, panels
+        return {**_scores(mask, predicted), "voxels": int(np.count_nonzero(mask))}
 
 
 def _scores(mask, predicted):
     pair = (mask, predicted)
-    found = {name: getattr(metrics, name)(*pair) for name in SCORES if name != "f2"} | {
-        "f2": metrics.f_beta(*pair, beta=2)
-    }
-    return {name: round(found[name], 6) for name in SCORES}
+    scores = {name: getattr(metrics, name)(*pair) for name in SCORES if name != "f2"}
+    scores["f2"] = metrics.f_beta(*pair, beta=2)
+    return {name: round(scores[name], 6) for name in SCORES}

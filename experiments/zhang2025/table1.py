@@ -5,7 +5,7 @@ One cell: python -m experiments.zhang2025.table1 --data archives --row "UNet-3D,
 
 import sys
 
-from experiments.runner import main
+from experiments.command import main
 from experiments.zhang2025.protocol import TABLE
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import sys
 
-from experiments.runner import main
+from experiments.command import main
 from experiments.zhang2025.table1 import TABLE
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-
 from experiments.augmentation import AUGMENTATIONS, yeung2021
 from experiments.batches import Batches
 

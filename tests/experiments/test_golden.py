@@ -11,11 +11,12 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import keras
-import numpy as np
 import pytest
 
-from experiments import datasets, record, runner
-from experiments.table import apply_profile
+from experiments.inputs.datasets import open_cases
+from experiments.plan import plan
+from experiments.settings import FirstSeeds
+from experiments.store import Record
 
 ROOT = Path(__file__).parent.parent.parent
 RUNS = sorted((ROOT / "results" / "runs").glob("*/small-*/run.json"))
@@ -28,41 +29,49 @@ def recorded_table(run):
     tables = getattr(module, "TABLES", None) or [module.TABLE]
     table = next((table for table in tables if table.dataset == run["dataset"]), tables[0])
     profile = table.profiles[run["profile"]]
-    return table, apply_profile(table.settings, profile), profile
+    return table, profile.apply(table.settings), profile
 
 
 def claimed_cells(path):
-    """`(folder, configuration)` of every recorded cell of a run, the configuration rebuilt from today's table."""
+    """`(record, job)` of every recorded cell of a run, the job planned from today's table."""
     run, folder = json.loads(path.read_text()), path.parent
     table, settings, _ = recorded_table(run)
-    classes = run.get("classes") or (1 if table.foreground else 2)
+    records = {(record.row, record.seed): record for record in map(Record, cell_folders(folder))}
     data = SimpleNamespace(
         fingerprint=run["data"].removeprefix("sha256:"),
-        classes=classes,
+        classes=run.get("classes") or (1 if table.foreground else 2),
         shifted=None,
-        split={"train": ["a"]},
-        image=lambda case: np.zeros((1, 16, 16, 1)),
+        channels=1,
     )
-    recorded = [json.loads(file.read_text()) for file in sorted(folder.glob("*/config.json"))]
-    for config in recorded:
-        row = table.row(config["row"])
-        if row.loss_of:  # Its weights depend on the data: take those of the record.
-            loss = keras.saving.deserialize_keras_object(config["training"]["loss"])
-            row = dataclasses.replace(row, loss=loss, loss_of=None)
-        seeds = [config["seed"]]
-        if row.over_seeds:
-            seeds = sorted({other["seed"] for other in recorded if other["row"] in row.inputs})
-        inputs = [runner.cell_folder(folder, name, seed) for name in row.inputs for seed in seeds]
-        cell = runner.cell_folder(folder, row.name, config["seed"])
-        yield cell, runner.cell_config(table, row, config["seed"], settings, data, inputs)
+    configs = {row: record.config for (row, _), record in records.items()}
+    table = dataclasses.replace(table, rows=tuple(as_recorded(row, configs.get(row.name)) for row in table.rows))
+    jobs = plan(table, settings, data, sorted({seed for _, seed in records}))
+    jobs = {(job.row.name, job.seed): job for job in jobs}
+    return [(record, jobs[key]) for key, record in records.items()]
+
+
+def as_recorded(row, config):
+    """The row, a loss that depends on the data taken from its record; not run if it has none."""
+    if row.loss is None or isinstance(row.loss, keras.losses.Loss):
+        return row
+    if config is None:
+        return dataclasses.replace(row, loss=None, seeds=FirstSeeds(0))
+    return dataclasses.replace(row, loss=keras.saving.deserialize_keras_object(config["training"]["loss"]))
+
+
+def cell_folders(folder):
+    return sorted(path.parent for path in folder.glob("*/provenance.json"))
 
 
 @pytest.mark.parametrize("path", RUNS, ids=lambda path: "/".join(path.parts[-3:-1]))
 def test_recorded_cells_are_claimed_by_todays_code(path):
     cells = list(claimed_cells(path))
     assert cells
-    for cell, config in cells:
-        assert record.is_finished(cell, config), cell
+    for record, job in cells:
+        assert record.digest == job.digest, record.folder
+        assert record.folder.name == job.name
+        if record.training:
+            assert record.training["training_sha256"] == job.training_digest, record.folder
 
 
 def test_no_recorded_cell_is_forgotten():
@@ -81,5 +90,5 @@ def test_real_data_are_prepared_as_they_were(real_data, tmp_path, monkeypatch):
     for path in RUNS:
         run = json.loads(path.read_text())
         table, settings, profile = recorded_table(run)
-        data, *_ = datasets.prepared(table, settings, profile, real_data, run["dataset"])
+        data = open_cases(table, settings, profile, real_data, run["dataset"])
         assert f"sha256:{data.fingerprint}" == run["data"], path

@@ -8,12 +8,12 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
+from experiments.batches import Batches
+from experiments.controls import QUANTILES, Replayed
 from scipy import stats
 
 from data_prep.prepared import Prepared
 from experiments import measures, runner, training
-from experiments.batches import Batches
-from experiments.controls import QUANTILES, Replayed
 from experiments.hiroike2026.protocol import ADAPTIVE, DICE, PICTURES, REPLAYED, SCANS, SHUFFLED
 from experiments.hiroike2026.study import QUESTIONS, by_seed, cost, gains
 from experiments.table import Profile, apply_profile

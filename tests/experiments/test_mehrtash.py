@@ -10,10 +10,10 @@ import nibabel
 import numpy as np
 import pandas as pd
 import pytest
+from experiments.measures import PUBLISHED
 
 from data_prep.prepared import Prepared
 from experiments import datasets, measures, runner, study
-from experiments.measures import PUBLISHED
 from experiments.mehrtash2020 import scoring, segments
 from experiments.mehrtash2020.protocol import APPLICATIONS, balanced_crossentropy
 from experiments.mehrtash2020.shifts import SHIFTS

@@ -14,11 +14,11 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
+from experiments.batches import Batches, SliceSplit
+from experiments.measures import build_table, cases_of, cells
 
 from experiments import record, runner
-from experiments.batches import Batches, SliceSplit
 from experiments.kethavath2025.scoring import cell_measures
-from experiments.measures import build_table, cases_of, cells
 from experiments.table import PROFILES, Row, Settings, apply_profile, departures, scale_epochs
 from keras_uq import losses
 from keras_uq.inference import load_model, read_preprocessing

@@ -14,11 +14,11 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
+from experiments.measures import PUBLISHED, shown_measures
 
 from data_prep.pictures import COLLECTIONS
 from experiments import runner, study, training
 from experiments import table as table_module
-from experiments.measures import PUBLISHED, shown_measures
 from tests.data_prep.conftest import make_task  # noqa: F401
 
 ROOT = Path(__file__).parent.parent.parent

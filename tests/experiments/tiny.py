@@ -4,6 +4,7 @@ import functools
 import sys
 
 from experiments.runner import main
+
 from experiments.table import Row, Settings, Table
 from keras_uq import losses, models
 from keras_uq.inference import Ensemble, MCDropout

@@ -4,12 +4,14 @@ import math
 
 import numpy as np
 
+from experiments.recorded import recorded
 from keras_uq._optional import require
 
 SHARE = 0.15
 
 
-def yeung2021(image, mask, seed):
+@recorded("yeung2021")
+def augment(image, mask, seed):
     """One augmented image and mask.
 
     Scaling by 0.85 to 1.25, rotation by up to 15 degrees, elastic deformation (alpha 0 to 900, sigma 9 to 13), and
@@ -69,6 +71,3 @@ def yeung2021(image, mask, seed):
         np.random.set_state(state)
     image, mask = (batch[name][0].transpose(1, 2, 0) for name in ("data", "seg"))
     return np.ascontiguousarray(image, dtype="float32"), np.ascontiguousarray(mask).astype("uint8")
-
-
-AUGMENTATIONS = {"yeung2021": yeung2021}

@@ -1,4 +1,4 @@
-"""Find or make the prepared folder a run needs."""
+"""Find the dataset of a run, and prepare it if that has not been done yet."""
 
 import contextlib
 import dataclasses
@@ -12,7 +12,8 @@ from data_prep import acdc, atlas, brats, decathlon, pancreas_ct, prostate, synt
 from data_prep.pictures import COLLECTIONS
 from data_prep.prepare import archives_of, open_source, prepare
 from data_prep.prepared import Prepared
-from experiments.batches import SliceSplit
+from experiments.inputs.cases import Cases, SliceSplit
+from experiments.settings import preprocessing_of, takes_patches
 
 HOW_TO_GET = {
     "atlas23": atlas.HOW_TO_GET,
@@ -22,8 +23,12 @@ HOW_TO_GET = {
     "prostatex": prostate.PROSTATEX,
     "promise12": prostate.PROMISE12,
 }
-# Raise it when a prepared folder of before lacks something.
+# Part of the name of a prepared folder: a higher number makes all of them again.
 LAYOUT = 3
+# Slices that are not resized are padded to a multiple of this, for networks that pool four times.
+MULTIPLE = 16
+# Patients of the synthetic dataset where a profile does not say.
+SYNTHETIC = 60
 
 
 def cache_folder():
@@ -37,8 +42,8 @@ def synthetic_name(organ):
     return f"synthetic {modality}"
 
 
-def prepared(table, settings, profile, data=None, dataset=None, skip_bad=False, track=list):
-    """The prepared data of a run, made if need be.
+def open_cases(table, settings, profile, data=None, dataset=None, skip_bad=False, track=list):
+    """The cases of a run, prepared if need be.
 
     Args:
         table: The `Table`.
@@ -50,66 +55,68 @@ def prepared(table, settings, profile, data=None, dataset=None, skip_bad=False, 
         track: Wraps the list of cases, for a progress bar.
 
     Returns:
-        `Prepared` (or a `SliceSplit` of it), the dataset's name and its modality.
+        `Cases`. They know those of `table.shifted` if the run is on the paper's own dataset and that one is there.
 
     Raises:
-        ValueError: If the dataset is not there; the message says how to get it.
+        ValueError: If the dataset is not there (the message says how to get it) or cannot be split as asked.
     """
     if dataset is None:
         dataset = synthetic_name(table.synthetic) if profile.synthetic else table.dataset
     if dataset == synthetic_name(table.synthetic):
-        source = _synthetic(table.synthetic, profile.patients)
+        source = _synthetic(table.synthetic, profile.synthetic or SYNTHETIC)
     else:
         source = _official(data, dataset)
+    arguments = table, settings, skip_bad, track
+    prepared, modality = _prepared(source, dataset, *arguments)
+    if settings.split == "slices":
+        return SliceSplit(prepared, dataset, modality)
+    shifted = None
+    if table.shifted is not None and dataset == table.dataset and any(_places(data, table.shifted)):
+        shifted = Cases(*_prepared(_official(data, table.shifted), table.shifted, *arguments), table.shifted)
+    return Cases(prepared, dataset, modality, shifted)
+
+
+def _prepared(source, dataset, table, settings, skip_bad, track):
+    """The `Prepared` folder of an archive, made if need be, and the modality."""
     folder = cache_folder() / "prepared"
     with _alone(folder / "unpacked"):
         archive = open_source(source, folder / "unpacked")
-    steps = dataclasses.replace(
-        table.ct if archive.modality == "CT" else table.mri,
-        size=settings.size,
-        multiple=1 if settings.patch else profile.multiple,
-        spacing=settings.spacing,
-        crop=settings.crop,
-    )
+    _check_split(table, settings, archive, dataset)
+    patches = takes_patches(settings)
+    steps = dataclasses.replace(preprocessing_of(settings, archive.modality), multiple=1 if patches else MULTIPLE)
     foreground = sorted(set(archive.labels) - {0}) if table.foreground == "all" else table.foreground
-    split = None if settings.split == "slices" else settings.split
-    arguments = {
-        "layout": LAYOUT,
+    choices = {
         "foreground": sorted(foreground) if foreground else None,
         "max_cases": settings.max_cases,
-        "split": split,
-        "preprocessing": json.loads(steps.to_json()),
+        "split": None if settings.split == "slices" else settings.split,
         "skip_bad": skip_bad,
-        **({"same_size": False} if settings.patch else {}),
+    }
+    identity = {
+        **choices,
+        "layout": LAYOUT,
+        "preprocessing": json.loads(steps.to_json()),
+        **({"same_size": False} if patches else {}),
         "source": [source.name, source.stat().st_size if source.is_file() else archive.digest],
     }
-    key = hashlib.sha256(json.dumps(arguments, sort_keys=True).encode()).hexdigest()[:12]
+    key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
     output = folder / f"{dataset.replace('/', '_').replace(' ', '-')}-{key}"
     with _alone(output):
         if not (output / "dataset.json").exists():
-            prepare(
-                source,
-                output,
-                steps,
-                foreground=foreground,
-                max_cases=settings.max_cases,
-                split=split,
-                skip_bad=skip_bad,
-                same_size=settings.patch is None,
-                track=track,
-            )
-    found = Prepared(output)
-    return SliceSplit(found) if settings.split == "slices" else found, dataset, archive.modality
+            prepare(source, output, steps, same_size=not patches, track=track, **choices)
+    return Prepared(output), archive.modality
 
 
-def shifted(table, settings, profile, data=None, dataset=None, skip_bad=False, track=list):
-    """The prepared dataset that stands for scans of another kind, if the run is on the paper's own and it is there.
-
-    Arguments as in `prepared`. Returns `Prepared` or `None`.
-    """
-    if table.shifted is None or dataset != table.dataset or not any(_places(data, table.shifted)):
-        return None
-    return prepared(table, settings, profile, data, table.shifted, skip_bad, track)[0]
+def _check_split(table, settings, archive, dataset):
+    """Slices can be split where a case is many of them and the network takes them one by one."""
+    if settings.split != "slices":
+        return
+    reason = None
+    if settings.input.rank != 2:
+        reason = f"the networks of {table.paper} {table.name} take volumes, not slices"
+    elif archive.pictures:
+        reason = f"a case of {dataset} is one picture, so its usual split is one over slices already"
+    if reason:
+        raise ValueError(f"--split slices puts slices of one case into several sets, but {reason}. Leave it out.")
 
 
 @contextlib.contextmanager
@@ -119,11 +126,6 @@ def _alone(output):
     with open(output.with_name(output.name + ".lock"), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
-
-
-def example(data):
-    """Path of the picture of the preprocessing's steps that a prepared folder holds."""
-    return getattr(data, "prepared", data).folder / "example.npz"
 
 
 def _synthetic(organ, patients):

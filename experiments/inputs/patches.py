@@ -6,21 +6,21 @@ import itertools
 import keras
 import numpy as np
 
-from experiments.batches import OPEN_FILES, targets
+from experiments.inputs.batches import OPEN_FILES, targets
 from keras_uq.inference import cut_window, window_starts
 
 # Foreground voxels remembered of a case, to centre patches on.
 CENTRES = 4096
 
 
-class Patches(keras.utils.PyDataset):
+class RandomPatches(keras.utils.PyDataset):
     """Random patches of a set's volumes; every second one is centred on a voxel of the foreground.
 
     A case is drawn evenly for each patch, then a place. A patch lies within its volume; a volume smaller than the patch
     is padded with zeros behind. A case without foreground is drawn from at random.
 
     Args:
-        prepared: `data_prep.prepared.Prepared`.
+        data: `Cases`.
         part: `"train"`, `"validation"` or `"test"`.
         size: Sides of a patch, `(depth, height, width)`.
         batch: Patches a batch.
@@ -32,11 +32,11 @@ class Patches(keras.utils.PyDataset):
         epoch: Set it before the epoch begins (`FollowEpoch`).
     """
 
-    def __init__(self, prepared, part, size, batch, steps, seed, classes):
+    def __init__(self, data, part, size, batch, steps, seed, classes):
         super().__init__(workers=1)  # As in `Batches`.
-        self.cases = prepared.split[part]
-        self._image = functools.lru_cache(OPEN_FILES)(prepared.image)
-        self._mask = functools.lru_cache(OPEN_FILES)(prepared.mask)
+        self.cases = data.split[part]
+        self._image = functools.lru_cache(OPEN_FILES)(data.image)
+        self._mask = functools.lru_cache(OPEN_FILES)(data.mask)
         self._centres = functools.lru_cache(None)(self._find_centres)
         self.size = tuple(size)
         self.batch = batch
@@ -66,32 +66,32 @@ class Patches(keras.utils.PyDataset):
         return case, tuple(np.clip(corner, 0, np.maximum(np.array(space) - self.size, 0)).tolist())
 
     def _find_centres(self, case):
-        found = np.flatnonzero(np.asarray(self._mask(case)))
-        if len(found) > CENTRES:
-            found = np.random.default_rng(self.seed).choice(found, CENTRES, replace=False)
-        return np.stack(np.unravel_index(found, self._mask(case).shape[:-1]), axis=-1)
+        voxels = np.flatnonzero(np.asarray(self._mask(case)))
+        if len(voxels) > CENTRES:
+            voxels = np.random.default_rng(self.seed).choice(voxels, CENTRES, replace=False)
+        return np.stack(np.unravel_index(voxels, self._mask(case).shape[:-1]), axis=-1)
 
 
 class Tiles(keras.utils.PyDataset):
     """Every voxel of a set's volumes at least once, in windows side by side; the last of an axis is moved inwards.
 
     Args:
-        prepared: `data_prep.prepared.Prepared`.
+        data: `Cases`.
         part: `"train"`, `"validation"` or `"test"`.
         size: Sides of a window, `(depth, height, width)`.
         batch: Windows a batch.
         classes: Classes with the background.
     """
 
-    def __init__(self, prepared, part, size, batch, classes):
+    def __init__(self, data, part, size, batch, classes):
         super().__init__(workers=1)
-        self._image = functools.lru_cache(OPEN_FILES)(prepared.image)
-        self._mask = functools.lru_cache(OPEN_FILES)(prepared.mask)
+        self._image = functools.lru_cache(OPEN_FILES)(data.image)
+        self._mask = functools.lru_cache(OPEN_FILES)(data.mask)
         self.size = tuple(size)
         self.batch = batch
         self.classes = classes
         self.index = []
-        for case in prepared.split[part]:
+        for case in data.split[part]:
             axes = [window_starts(*sides, overlap=0) for sides in zip(self._mask(case).shape, self.size)]
             self.index += [(case, corner) for corner in itertools.product(*axes)]
 

@@ -1,7 +1,6 @@
 """What a training sees: batches of slices or of whole volumes, in an order that is a function of seed and epoch."""
 
 import functools
-import hashlib
 
 import keras
 import numpy as np
@@ -16,7 +15,7 @@ class Batches(keras.utils.PyDataset):
     """Batches of images and masks.
 
     Args:
-        prepared: `data_prep.prepared.Prepared`, or a `SliceSplit` of one.
+        data: `Cases`.
         part: `"train"`, `"validation"` or `"test"`.
         batch: Slices, or volumes, a batch.
         seed: Of the order, which changes with `epoch`; `None` keeps the order of the cases.
@@ -35,7 +34,7 @@ class Batches(keras.utils.PyDataset):
 
     def __init__(
         self,
-        prepared,
+        data,
         part,
         batch,
         seed=None,
@@ -48,11 +47,11 @@ class Batches(keras.utils.PyDataset):
     ):
         # One worker: with more, JAX and PyTorch consume batches that were made before the epoch began.
         super().__init__(workers=1)
-        cases = prepared.split[part]
-        self._image = functools.lru_cache(OPEN_FILES)(prepared.image)
-        self._mask = functools.lru_cache(OPEN_FILES)(prepared.mask)
-        self.depth = volume_depth(prepared) if volumes else None
-        self.classes = classes or prepared.classes
+        cases = data.split[part]
+        self._image = functools.lru_cache(OPEN_FILES)(data.image)
+        self._mask = functools.lru_cache(OPEN_FILES)(data.mask)
+        self.depth = volume_depth(data) if volumes else None
+        self.classes = classes or data.classes
         self.multilabel = multilabel
         if volumes:
             self.index = [(case, slice(None)) for case in cases]
@@ -118,78 +117,13 @@ class FollowEpoch(keras.callbacks.Callback):
         self.batches.epoch = epoch
 
 
-def volume_depth(prepared):
+def volume_depth(data):
     """Slices of the deepest case, rounded up to the multiple that its slices are padded to."""
-    multiple = prepared.description["preprocessing"]["multiple"]
-    deepest = max(len(prepared.image(case)) for cases in prepared.split.values() for case in cases)
+    multiple = data.description["preprocessing"]["multiple"]
+    deepest = max(len(data.image(case)) for cases in data.split.values() for case in cases)
     return -(-deepest // multiple) * multiple
 
 
 def padded(volume, depth):
     """A volume with empty slices behind, up to `depth`."""
     return np.pad(volume, [(0, depth - len(volume)), *[(0, 0)] * (volume.ndim - 1)])
-
-
-class SliceSplit:
-    """A prepared folder split over slices, whoever they belong to. It LEAKS: a patient is in several sets at once.
-
-    Kethavath et al. (2025) print counts that such a split would give on ATLAS23 (3,795 of 4,744 slices are 80 % to
-    within one slice). It is here to measure what that does to a test score, and for nothing else.
-
-    Args:
-        prepared: `data_prep.prepared.Prepared`.
-        seed: Of the shuffle.
-        test: Share of all slices, rounded.
-        validation: Share of the rest, rounded.
-
-    A case is called `<case>/<set>` and holds that case's slices of that set.
-    """
-
-    def __init__(self, prepared, seed=0, test=0.2, validation=0.1):
-        self.prepared = prepared
-        self.description = prepared.description
-        self.classes = prepared.classes
-        self.fingerprint = hashlib.sha256(f"{prepared.fingerprint} slices {seed}".encode()).hexdigest()
-        cases = sorted(case for names in prepared.split.values() for case in names)
-        owners = [(case, at) for case in cases for at in range(len(prepared.image(case)))]
-        order = np.random.default_rng(seed).permutation(len(owners))
-        tests = round(test * len(owners))
-        validations = round(validation * (len(owners) - tests))
-        self._slices = {}
-        ends = {"test": tests, "validation": tests + validations, "train": len(owners)}
-        begin = 0
-        for part, end in ends.items():
-            for position in sorted(order[begin:end]):
-                case, at = owners[position]
-                self._slices.setdefault(f"{case}/{part}", []).append(at)
-            begin = end
-        self.split = {
-            part: [name for name in self._slices if name.endswith(f"/{part}")]
-            for part in ("train", "validation", "test")
-        }
-
-    def image(self, case):
-        """Slices of a case in a set, float32 `(slices, height, width, channels)`, read when asked for."""
-        return _Selection(self.prepared.image(case.rpartition("/")[0]), self._slices[case])
-
-    def mask(self, case):
-        """Their masks, uint8 `(slices, height, width, 1)`."""
-        return _Selection(self.prepared.mask(case.rpartition("/")[0]), self._slices[case])
-
-
-class _Selection:
-    """Some slices of a memory map, without reading the rest."""
-
-    def __init__(self, volume, slices):
-        self.volume = volume
-        self.slices = slices
-        self.shape = (len(slices), *volume.shape[1:])
-
-    def __len__(self):
-        return len(self.slices)
-
-    def __getitem__(self, at):
-        return self.volume[self.slices[at]]
-
-    def __array__(self, dtype=None, copy=None):
-        return np.asarray(self.volume[self.slices], dtype=dtype)

@@ -1,0 +1,200 @@
+"""A run, read once: what it says about itself, its records, and the frames that follow from them."""
+
+import functools
+import io
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from experiments import study
+from experiments.store import Record
+from keras_uq import statistics
+
+PUBLISHED = Path(__file__).parent.parent / "results" / "published"
+NOTHING = statistics.Interval(math.nan, math.nan, math.nan)
+
+
+class Cell(Record):
+    """The record of a cell as frames."""
+
+    def __init__(self, folder):
+        super().__init__(folder)
+        self.frame, self.cases = functools.cache(self.frame), functools.cache(self.cases)
+
+    def frame(self, name):
+        """A CSV file of the record; empty if nothing was written to it. Do not change it."""
+        content = self.read(name)
+        return pd.read_csv(io.BytesIO(content)) if content else pd.DataFrame()
+
+    def cases(self, part="test"):
+        """Lines of the cases of one set."""
+        cases = self.frame("cases.csv")
+        return cases[cases["set"] == part].reset_index(drop=True)
+
+
+class Run:
+    """The folder of a run. Everything is read or worked out when it is asked for first, and then kept.
+
+    Args:
+        folder: That holds `run.json` and a folder for each cell.
+
+    Attributes:
+        about: What the run says about itself; `run["rows"]` is short for `run.about["rows"]`.
+    """
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+        self.about = json.loads((self.folder / "run.json").read_text())
+        self.study = study.of(self["paper"])
+        self.scores, self.panels = functools.cache(self.scores), functools.cache(self.panels)
+
+    def __getitem__(self, key):
+        return self.about[key]
+
+    @property
+    def title(self):
+        """Paper, table, data and profile."""
+        changes = f", {self['changes']}" if self["changes"] else ""
+        return f"{self['paper']}, {self['table']} protocol on {self['dataset']}, profile {self['profile']}{changes}"
+
+    @functools.cached_property
+    def cells(self):
+        """Every recorded `Cell`, in the order of the folders."""
+        return [Cell(path.parent) for path in sorted(self.folder.glob("*/provenance.json"))]
+
+    @functools.cached_property
+    def by_row(self):
+        """`{row: its cells}` of the rows that have any, in the order of the table."""
+        cells = {row: [cell for cell in self.cells if cell.row == row] for row in self["rows"]}
+        return {row: of_row for row, of_row in cells.items() if of_row}
+
+    @functools.cached_property
+    def by_seed(self):
+        """`{(row, seed): cell}`."""
+        return {(cell.row, cell.seed): cell for cell in self.cells}
+
+    @functools.cached_property
+    def first(self):
+        """`{row: the cell of its first seed}`, in the order of the table."""
+        return {row: min(cells, key=lambda cell: cell.seed) for row, cells in self.by_row.items()}
+
+    def frames(self, part="test"):
+        """`{row: frames of the cases of a set, one per seed}`."""
+        return {row: [cell.cases(part) for cell in cells] for row, cells in self.by_row.items()}
+
+    @functools.cached_property
+    def histories(self):
+        """`{row: histories of its trainings, one per seed}` of the rows whose cells were all trained."""
+        return {
+            row: [cell.frame("history.csv") for cell in cells]
+            for row, cells in self.by_row.items()
+            if all(cell.has("history.csv") for cell in cells)
+        }
+
+    @functools.cached_property
+    def published(self):
+        """The paper's table, as `Study.published`."""
+        return self.study.published(self)
+
+    @functools.cached_property
+    def printed_on(self):
+        """The data of the printed numbers; empty if the paper prints none."""
+        return self.published["dataset"].iloc[0]
+
+    @functools.cached_property
+    def shown_measures(self):
+        """The measures that the published table prints."""
+        return [measure for measure in self.study.measures if measure in self.published]
+
+    @functools.cached_property
+    def table(self):
+        """The table: published beside measured, in the order of the paper, the user's rows last."""
+        by_row, lines = self.frames(), []
+        for row in self["rows"]:
+            frames = by_row.get(row, [])
+            values = self.study.measure(self, frames) if frames else {}
+            line = {"row": row, "seeds": len(frames)}
+            for measure in [*self.shown_measures, *self.study.ours]:
+                if measure in self.study.measures:
+                    line[f"{measure}_published"] = self.published[measure].get(row, "")
+                line[measure], line[f"{measure}_low"], line[f"{measure}_high"] = values.get(measure, NOTHING)
+            for measure in self.study.further:
+                line.setdefault(measure, values.get(measure, NOTHING).mean)
+            flag = self.published["flag"].get(row)
+            line["flag"] = flag if isinstance(flag, str) else ""
+            lines.append(line)
+        return pd.DataFrame(lines)
+
+    def scores(self, part="test"):
+        """`{row: frame of the compared columns by case}`, means over seeds."""
+        return {
+            row: self.study.derive(pd.concat(frames)).groupby("case")[list(self.study.compared)].mean()
+            for row, frames in self.frames(part).items()
+        }
+
+    @functools.cached_property
+    def pairs(self):
+        """`(row, against, scores of the row, scores of the other)` of all rows that are compared with another."""
+        scores, pairs = self.scores(), []
+        for row, values in scores.items():
+            against = self.study.against(self, row)
+            if against in scores and against != row:
+                pairs.append((row, against, values, scores[against]))
+        return pairs
+
+    @functools.cached_property
+    def comparison(self):
+        """Difference of each row to another, over test cases (means of seeds), with bootstrap interval."""
+        lines = []
+        for row, against, values, others in self.pairs:
+            for measure, label in self.study.compared.items():
+                if (values[measure] - others[measure]).isna().all():
+                    continue  # No case has the measure in both rows.
+                difference = statistics.paired_bootstrap(values[measure], others[measure])
+                lines.append({"row": row, "against": against, "measure": label, **difference._asdict()})
+        return pd.DataFrame(lines, columns=["row", "against", "measure", "mean", "low", "high"])
+
+    @functools.cached_property
+    def tests(self):
+        """The paper's tests, as `Study.tests`."""
+        return self.study.tests(self)
+
+    @functools.cached_property
+    def chosen_cases(self):
+        """`{"best": case, "worst": case}`: highest and lowest Dice at 0.5, median over rows, each row's first seed."""
+        dice = pd.DataFrame({row: cell.cases().set_index("case")["dice"] for row, cell in self.first.items()})
+        median = dice.median(axis=1).dropna()
+        return {} if median.empty else {"best": median.idxmax(), "worst": median.idxmin()}
+
+    def panels(self, which):
+        """The best or the worst case, and `{row: {kind: picture}}` of it; `None` without pictures."""
+        path = self.folder / "panels.npz"
+        if not path.exists():
+            return None
+        rows = {}
+        with np.load(path, allow_pickle=False) as panels:
+            for row in self["rows"]:
+                prefix = f"{which}|{row}|"
+                kinds = {name.removeprefix(prefix): panels[name] for name in panels.files if name.startswith(prefix)}
+                if kinds:
+                    rows[row] = kinds
+            return (str(panels[f"{which}|case"]), rows) if rows else None
+
+
+def read_published(name):
+    """A published table as printed, strings."""
+    return pd.read_csv(PUBLISHED / f"{name}.csv", dtype=str, keep_default_na=False)
+
+
+def mean_over_cases(values):
+    """Mean of a score over the cases that have it, with its bootstrap interval; NaN if none has."""
+    defined = values.dropna()
+    return NOTHING if defined.empty else statistics.paired_bootstrap(defined, [0.0] * len(defined))
+
+
+def plain(value):
+    """A number that has no interval."""
+    return statistics.Interval(float(value), math.nan, math.nan)
