@@ -39,16 +39,16 @@ def draw(run):
             f"score of the whole volume. Bins of fewer than {_least(rows)} voxels are not drawn. Rule: {RULE}."
         ),
     )
-    members = panel_figures(
-        run,
-        "members",
-        lambda which, case, rows: plots.members_panel(_with_sizes(rows), f"{title}\n{which} case: {case}"),
-        lambda which, case, rows: f"The {which} test case, {case}, by the first M members (Fig. S5 and S6).",
-    )
+    members = {}
+    if sizes:
+        members = panel_figures(
+            run,
+            "members",
+            lambda which, case, rows: plots.members_panel(_with_sizes(rows), f"{title}\n{which} case: {case}"),
+            lambda which, case, rows: f"The {which} test case, {case}, by the first M members (Fig. S5 and S6).",
+        )
     for which in ("best", "worst"):
-        figures[f"calibration_{which}"] = calibration[f"calibration_{which}"]
-        if sizes:
-            figures[f"members_{which}"] = members[f"members_{which}"]
+        figures |= {name: drawn for name, drawn in (calibration | members).items() if name.endswith(which)}
     return figures
 
 

@@ -18,11 +18,13 @@ class Column(NamedTuple):
         head: Its heading.
         texts: One for each row.
         printed: Whether it holds published numbers.
+        short: Heading where space is short and the published column stands before it.
     """
 
     head: str
     texts: list
     printed: bool = False
+    short: str = ""
 
 
 def rows(run):
@@ -44,12 +46,13 @@ def published(run, measures):
     """Published columns, if there are any, each before the measured one."""
     columns = []
     for measure in measures:
-        label = run.study.measures[measure]
+        label, texts = run.study.measures[measure], _texts(run, measure)
         if run.printed_on:
-            texts = list(run.table[f"{measure}_published"])
-            columns.append(Column(f"{label}: published ({run.printed_on})", texts, printed=True))
-            label = "here"
-        columns.append(Column(label, _texts(run, measure)))
+            printed = list(run.table[f"{measure}_published"])
+            columns.append(Column(f"{label}: published ({run.printed_on})", printed, printed=True))
+            columns.append(Column(f"{label}: here", texts, short="here"))
+        else:
+            columns.append(Column(label, texts))
     return columns
 
 
@@ -100,7 +103,7 @@ def caption(run):
     if run["dataset"].startswith("synthetic "):
         sentences.append("SYNTHETIC PHANTOM: generated images, no patients.")
     if run.printed_on and any(departure.startswith("data:") for departure in run["departures"]):
-        sentences.append(f"Measured on {run['dataset']}, not on the paper's data; the columns are not comparable.")
+        sentences.append("Measured on other data than the paper's: the columns are not comparable.")
     sentences.append("Departures: " + "; ".join(run["departures"]) + ".")
     return " ".join(sentences)
 

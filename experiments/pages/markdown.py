@@ -28,7 +28,7 @@ def table(run):
 
 
 def _lines(shown):
-    heads = [column.head for column in shown]
+    heads = [column.short or column.head for column in shown]
     texts = [[text.replace("\n", " ") for text in column.texts] for column in shown]
     return [
         f"| {' | '.join(heads)} |",
