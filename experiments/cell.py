@@ -11,8 +11,9 @@ from rich.console import Console
 from rich.progress import track
 
 from data_prep.prepared import process_name, write_text
-from experiments import store as records
+from experiments import records
 from experiments.scoring import PROBABILITIES, scorer_of
+from experiments.store import WORK
 from experiments.training import Diverged, build, train, trained_files, weights_file
 from keras_uq.inference import MCDropout, save_model
 from keras_uq.preprocessing import Preprocessing
@@ -128,8 +129,8 @@ def _refuse_smaller(job, cell):
 def _work_folder(job, cell):
     """A folder of this process alone, where an interrupted training of the same job goes on."""
     cell.mkdir(parents=True, exist_ok=True)
-    work = cell / f"{records.WORK}-{process_name()}"
-    for left in sorted(cell.glob(f"{records.WORK}*")):
+    work = cell / f"{WORK}-{process_name()}"
+    for left in sorted(cell.glob(f"{WORK}*")):
         started = left / "config.json"
         if not work.exists() and started.exists() and json.loads(started.read_text()) == job.config:
             os.replace(left, work)

@@ -17,8 +17,9 @@ from experiments import cell, report, study
 from experiments.inputs.datasets import open_cases
 from experiments.pages import terminal
 from experiments.plan import plan
+from experiments.records import write_json
 from experiments.run import Run
-from experiments.store import Store, write_json
+from experiments.store import Store
 from experiments.table import PROFILES, Changes, Row, departures, run_folder
 
 CONSOLE = cell.CONSOLE

@@ -12,8 +12,8 @@ from pathlib import Path
 from data_prep.prepared import write_text
 from experiments.figures import choose_panels
 from experiments.pages import html, markdown
+from experiments.records import write_json
 from experiments.run import Run
-from experiments.store import write_json
 
 RUNS = Path("results/runs")
 DPI = 220
@@ -62,7 +62,7 @@ def draw(run):
     folder, captions = run.folder / "figures", {}
     folder.mkdir(exist_ok=True)
     known = read_captions(run)
-    for name, drawn in run.study.figures(run).items():
+    for name, drawn in run.study.draw(run).items():
         if drawn is not None:
             figure, captions[name] = drawn
             figure.savefig(folder / f"{name}.png", dpi=DPI)

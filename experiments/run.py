@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from experiments import study
-from experiments.store import Record
+from experiments.records import Record
 from keras_uq import statistics
 
 PUBLISHED = Path(__file__).parent.parent / "results" / "published"

@@ -5,8 +5,8 @@ import math
 
 import numpy as np
 
+from experiments.choices import Volumes
 from experiments.inputs.batches import padded, volume_depth
-from experiments.settings import Volumes
 from keras_uq import metrics
 
 # The order decides each case's dropout masks.

@@ -4,7 +4,7 @@ import importlib
 
 
 class Study:
-    """Base of each paper's study. Only `published`, `measure`, `tests`, `overview` and `figures` have no default.
+    """Base of each paper's study. A paper must say what `published`, `measure`, `tests` and `draw` are.
 
     Attributes:
         measures: `{measure: label}` of those that a published table may have.
@@ -12,10 +12,12 @@ class Study:
         further: Of further measures without one.
         compared: `{column: label}`: what is compared case by case with the reference row.
         headline: Measures of the terminal's table: `{measure: label}`.
-        overview_note: What a row of the README's table means; may name the `{dataset}`.
+        overview: Format of a row in the README's table, from a line of the run's table.
+        overview_note: What such a row means; may name the `{dataset}`.
         interval: What square brackets are.
         interval_over_seeds: Whether intervals are over seeds, so that one seed has none.
         beyond: What `ours` and `further` mean, on the page.
+        tests_note: What stands above the tests, on the page.
     """
 
     measures = {}
@@ -23,16 +25,18 @@ class Study:
     further = {}
     compared = {}
     headline = {}
+    overview = ""
     overview_note = ""
     interval = ""
     interval_over_seeds = False
     beyond = ""
+    tests_note = ""
 
     def illustrate(self, data, settings, folder):
         """Write what the figures show of the data into the run's folder."""
 
     def departures(self, data, about):
-        """Where the data differ from the paper's, sentences; `about` is what will stand in `run.json`."""
+        """Sentences on how the data differ from the paper's; `about` is what will stand in `run.json`."""
         return []
 
     def published(self, run):
@@ -56,10 +60,6 @@ class Study:
         """Frame of the statistical tests, written to `tests.csv`."""
         raise NotImplementedError
 
-    def tests_note(self, run):
-        """What stands above the tests."""
-        return ""
-
     def notes(self, run):
         """Sentences below every table."""
         return []
@@ -69,15 +69,11 @@ class Study:
         return {"": run.shown_measures}
 
     def sections(self, run):
-        """Further tables of the page, `[(title, text, frame)]`."""
+        """Further tables of the page, `[(title, text, frame)]`; empty frames are left out."""
         return []
 
-    def figures(self, run):
+    def draw(self, run):
         """`{name: (figure, caption)}` in the order of the page; `None` for one whose pictures are not here."""
-        raise NotImplementedError
-
-    def overview(self, line):
-        """A row of the README's table, from a line of the run's table."""
         raise NotImplementedError
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import keras
 
-from experiments.settings import Channels, EachSeed, Settings, preprocessing_of
+from experiments.choices import Channels, EachSeed
+from experiments.settings import Settings, preprocessing_of
 
 LEAK = (
     "THE SPLIT LEAKS: slices of one patient lie in training, validation and test, so the scores are not of new patients"

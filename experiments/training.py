@@ -6,9 +6,10 @@ from pathlib import Path
 import keras
 from keras.callbacks import EarlyStopping
 
+from experiments.choices import MODES, Volumes
 from experiments.inputs.batches import Batches, FollowEpoch
 from experiments.inputs.patches import RandomPatches, Tiles
-from experiments.settings import MODES, Volumes, takes_patches
+from experiments.settings import takes_patches
 from keras_uq import losses, metrics
 from keras_uq.callbacks import AdaptiveTverskyCE, KeepBest, Resume
 

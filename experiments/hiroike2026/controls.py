@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from data_prep.prepared import write_text
-from experiments.settings import Described, setting
+from experiments.described import Described, setting
 from keras_uq.callbacks import AdaptiveEpsilon
 
 # What is kept beside the weights of a training with refreshes.
@@ -91,11 +91,9 @@ class Replayed:
     files = ()
 
     def config(self, refreshes, inputs):
-        """What the training depends on, JSON types by recorded key."""
         return {"control": self.name, "inputs": inputs}
 
     def callbacks(self, batches, job, inputs, folder):
-        """The Keras callback that sets the epsilon of `batches`."""
         return [ReplayEpsilon(batches, inputs[0] / "history.csv")]
 
 

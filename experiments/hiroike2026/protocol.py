@@ -2,8 +2,9 @@
 
 import functools
 
+from experiments.choices import Adam, Steps
 from experiments.hiroike2026.controls import Adaptive, Refreshes, Replayed, Shuffled
-from experiments.settings import Adam, Settings, Steps, any_modality
+from experiments.settings import Settings, any_modality
 from experiments.table import PROFILES, Profile, Row, Table
 from keras_uq import losses, models
 from keras_uq.preprocessing import Preprocessing

@@ -23,7 +23,6 @@ class Scorer(scoring.Scorer):
     """
 
     def score(self, number, part, case, image, mask, maps):
-        """Overlap, distance and calibration of one case."""
         mask, predicted = mask > 0, maps.mask > 0
         calibration = metrics.Calibration()
         calibration.add(mask.astype("uint8"), maps.mean)
@@ -46,7 +45,6 @@ class Scorer(scoring.Scorer):
         }
 
     def tables(self, track):
-        """How well the training images were learnt."""
         return {"training_images.csv": _training_images(self.predictor.model, self.data, self.work / RECORD)}
 
 

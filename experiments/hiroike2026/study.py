@@ -40,20 +40,26 @@ class Study(study.Study):
     compared = COMPARED
     headline = {"dice": "Dice", "ece_percent": "ECE %", "nll": "NLL"}
     interval = "95 % bootstrap interval of the mean over test cases"
+    overview = "{dice:.3f} / {hd95:.2f} / {ece_percent:.2f} / {nll:.3f}"
     overview_note = (
         "Measured on {dataset}: Dice / HD95 (mm; pixels for pictures) / ECE % / NLL, means over test cases. The thesis "
         "prints no result. What was chosen is in the linked tables."
     )
     beyond = "The thesis prints no result, so all of this is ours."
 
+    tests_note = (
+        "Wilcoxon's signed-rank test over test cases (each the mean of its networks); mean: of the differences, "
+        "with a 95 % bootstrap interval; q: p corrected for all lines of this table (false discovery rate, "
+        "Benjamini and Hochberg). Seeds are not sampled: see what each of them says."
+    )
+    draw = staticmethod(figures.draw)
+
     def published(self, run):
-        """Nothing: the thesis prints no result."""
         rows = [DICE, *map(fixed, FIXED), ADAPTIVE, SHUFFLED, REPLAYED]
         empty = dict.fromkeys((*MEASURES, "flag"), "")
         return pd.DataFrame([{**empty, "dataset": ""}] * len(rows), index=rows)
 
     def measure(self, run, frames):
-        """Means over test cases (each the mean of its networks) with bootstrap intervals."""
         frames = [self.derive(cases) for cases in frames]
         together = pd.concat(frames)
         cases = together.groupby("case").mean(numeric_only=True)
@@ -67,11 +73,9 @@ class Study(study.Study):
         return measured | {name: plain(value) for name, value in (spreads | others).items()}
 
     def derive(self, cases):
-        """The cases with their calibration error in percent."""
         return cases.assign(ece_percent=100 * cases["ece"])
 
     def tests(self, run):
-        """Wilcoxon's signed-rank test over test cases (means of seeds) for each question, and the mean difference."""
         scores, lines = run.scores(), []
         for question, (first, second) in QUESTIONS.items():
             if first not in scores or second not in scores:
@@ -88,21 +92,11 @@ class Study(study.Study):
         frame.loc[defined, "q"] = stats.false_discovery_control(frame.loc[defined, "p"]) if defined.any() else math.nan
         return frame
 
-    def tests_note(self, run):
-        """What was tested, and what was not."""
-        return (
-            "Wilcoxon's signed-rank test over test cases (each the mean of its networks); mean: of the differences, "
-            "with a 95 % bootstrap interval; q: p corrected for all lines of this table (false discovery rate, "
-            "Benjamini and Hochberg). Seeds are not sampled: see what each of them says."
-        )
-
     def notes(self, run):
-        """What the means are over."""
         return ["Means over test cases, each the mean of its networks; predictions by Monte Carlo dropout."]
 
     def sections(self, run):
-        """Seeds, cost of the refreshes, difficult images."""
-        sections = [
+        return [
             (
                 "Does each seed say the same?",
                 "The differences tested below, for the networks of each seed alone, and their mean with Student's 95 % "
@@ -128,15 +122,6 @@ class Study(study.Study):
                 gains(run),
             ),
         ]
-        return [section for section in sections if not section[2].empty]
-
-    def figures(self, run):
-        """The figures of the page."""
-        return figures.draw(run)
-
-    def overview(self, line):
-        """Dice, distance, calibration."""
-        return f"{line['dice']:.3f} / {line['hd95']:.2f} / {line['ece_percent']:.2f} / {line['nll']:.3f}"
 
 
 STUDY = Study()

@@ -4,61 +4,36 @@ import hashlib
 
 import numpy as np
 
+from data_prep.prepared import Prepared
+
 PARTS = ("train", "validation", "test")
 
 
-class Cases:
+class Cases(Prepared):
     """A prepared dataset under a name.
 
     Args:
-        prepared: `data_prep.prepared.Prepared`.
+        folder: The prepared folder.
         name: Of the dataset, as in `--dataset`.
         modality: Of the scans.
         shifted: `Cases` of scans unlike those of the training, or `None`.
-
-    Attributes:
-        split: Case names under `train`, `validation` and `test`.
-        classes: Channels of a network's output.
-        fingerprint: sha256 over configuration, split and arrays.
-        description: What the prepared folder says of itself.
     """
 
-    def __init__(self, prepared, name, modality, shifted=None):
-        self.prepared = prepared
+    def __init__(self, folder, name, modality, shifted=None):
+        super().__init__(folder)
         self.name = name
         self.modality = modality
         self.shifted = shifted
-        self.split = prepared.split
-        self.classes = prepared.classes
-        self.fingerprint = prepared.fingerprint
-        self.description = prepared.description
-
-    @property
-    def example(self):
-        """Path of the picture of the preprocessing's steps."""
-        return self.prepared.folder / "example.npz"
 
     @property
     def channels(self):
         """Of an image."""
         return self.image(self.split["train"][0]).shape[-1]
 
-    def image(self, case):
-        """Float32 `(slices, height, width, channels)`, read when asked for."""
-        return self.prepared.image(case)
-
-    def mask(self, case):
-        """Its mask, uint8 `(slices, height, width, 1)`."""
-        return self.prepared.mask(case)
-
-    def full_mask(self, case):
-        """A picture's mask in the size of its file, uint8 `(1, height, width, 1)`."""
-        return self.prepared.full_mask(case)
-
     def spacing(self, case):
         """Voxel sizes in millimetres `(z, y, x)`; in pixels for pictures, which have none."""
         try:
-            return self.prepared.spacing(case)
+            return super().spacing(case)
         except KeyError:
             return (1.0, 1.0, 1.0)
 
@@ -70,7 +45,7 @@ class SliceSplit(Cases):
     within one slice). It is here to measure what that does to a test score, and for nothing else.
 
     Args:
-        prepared, name, modality: As in `Cases`.
+        folder, name, modality: As in `Cases`.
         seed: Of the shuffle.
         test: Share of all slices, rounded.
         validation: Share of the rest, rounded.
@@ -78,11 +53,11 @@ class SliceSplit(Cases):
     A case is called `<case>/<set>` and holds that case's slices of that set.
     """
 
-    def __init__(self, prepared, name, modality, seed=0, test=0.2, validation=0.1):
-        super().__init__(prepared, name, modality)
-        self.fingerprint = hashlib.sha256(f"{prepared.fingerprint} slices {seed}".encode()).hexdigest()
-        cases = sorted(case for names in prepared.split.values() for case in names)
-        owners = [(case, at) for case in cases for at in range(len(prepared.image(case)))]
+    def __init__(self, folder, name, modality, seed=0, test=0.2, validation=0.1):
+        super().__init__(folder, name, modality)
+        self.fingerprint = hashlib.sha256(f"{self.fingerprint} slices {seed}".encode()).hexdigest()
+        cases = sorted(case for names in self.split.values() for case in names)
+        owners = [(case, at) for case in cases for at in range(len(super(SliceSplit, self).image(case)))]
         order = np.random.default_rng(seed).permutation(len(owners))
         tests = round(test * len(owners))
         validations = round(validation * (len(owners) - tests))
@@ -98,11 +73,11 @@ class SliceSplit(Cases):
 
     def image(self, case):
         """Slices of a case in a set, float32 `(slices, height, width, channels)`, read when asked for."""
-        return _Selection(self.prepared.image(_case(case)), self._slices[case])
+        return _Selection(super().image(_case(case)), self._slices[case])
 
     def mask(self, case):
         """Their masks, uint8 `(slices, height, width, 1)`."""
-        return _Selection(self.prepared.mask(_case(case)), self._slices[case])
+        return _Selection(super().mask(_case(case)), self._slices[case])
 
     def spacing(self, case):
         """Voxel sizes of the scan; between the slices of a set there are others, so `z` is a lower bound."""

@@ -11,7 +11,6 @@ from pathlib import Path
 from data_prep import acdc, atlas, brats, decathlon, pancreas_ct, prostate, synthetic_ct, synthetic_nuclei
 from data_prep.pictures import COLLECTIONS
 from data_prep.prepare import archives_of, open_source, prepare
-from data_prep.prepared import Prepared
 from experiments.inputs.cases import Cases, SliceSplit
 from experiments.settings import preprocessing_of, takes_patches
 
@@ -67,17 +66,18 @@ def open_cases(table, settings, profile, data=None, dataset=None, skip_bad=False
     else:
         source = _official(data, dataset)
     arguments = table, settings, skip_bad, track
-    prepared, modality = _prepared(source, dataset, *arguments)
+    folder, modality = _prepared(source, dataset, *arguments)
     if settings.split == "slices":
-        return SliceSplit(prepared, dataset, modality)
+        return SliceSplit(folder, dataset, modality)
     shifted = None
     if table.shifted is not None and dataset == table.dataset and any(_places(data, table.shifted)):
-        shifted = Cases(*_prepared(_official(data, table.shifted), table.shifted, *arguments), table.shifted)
-    return Cases(prepared, dataset, modality, shifted)
+        folder_of_shifted, its_modality = _prepared(_official(data, table.shifted), table.shifted, *arguments)
+        shifted = Cases(folder_of_shifted, table.shifted, its_modality)
+    return Cases(folder, dataset, modality, shifted)
 
 
 def _prepared(source, dataset, table, settings, skip_bad, track):
-    """The `Prepared` folder of an archive, made if need be, and the modality."""
+    """The prepared folder of an archive, made if need be, and the modality."""
     folder = cache_folder() / "prepared"
     with _alone(folder / "unpacked"):
         archive = open_source(source, folder / "unpacked")
@@ -103,7 +103,7 @@ def _prepared(source, dataset, table, settings, skip_bad, track):
     with _alone(output):
         if not (output / "dataset.json").exists():
             prepare(source, output, steps, same_size=not patches, track=track, **choices)
-    return Prepared(output), archive.modality
+    return output, archive.modality
 
 
 def _check_split(table, settings, archive, dataset):

@@ -1,6 +1,7 @@
 """What the tables of Kethavath et al. (2025) share. Where the paper is silent, the value is ours and said so."""
 
-from experiments.settings import Adam, Settings, Steps
+from experiments.choices import Adam, Steps
+from experiments.settings import Settings
 from experiments.table import Row, Table
 from keras_uq import losses, models
 from keras_uq.preprocessing import Preprocessing

@@ -27,7 +27,6 @@ class Scorer(scoring.Scorer):
         self.slices = []
 
     def score(self, number, part, case, image, mask, maps):
-        """Overlap of each class, statistics of the maps, and how well the entropy points at the errors."""
         probability = foreground_probability(maps.mean)
         for at in range(len(image)):
             self.slices.append(
@@ -46,7 +45,6 @@ class Scorer(scoring.Scorer):
         return {**_overlaps(mask, maps), **_spread(maps, probability, mask)}
 
     def tables(self, track):
-        """Values of every slice."""
         return {"slices.csv": self.slices}
 
 

@@ -74,6 +74,7 @@ class Study(study.Study):
     headline = {"dice": "Dice", "uncertainty_mean": "U mean", "uncertainty_std": "U std", "dice_hard": "Dice\nat 0.5"}
     interval = "95 % interval of the mean over seeds (Student's t)"
     interval_over_seeds = True
+    overview = "{dice:.3f} / {dice_hard:.3f}"
     overview_note = (
         "Published soft Dice (on the paper's data) → ours: soft Dice, pooled / Dice at 0.5, mean of cases. Measured on "
         "{dataset}, not on the paper's data; the columns are not comparable. Intervals, uncertainty, error detection "
@@ -87,23 +88,22 @@ class Study(study.Study):
         "the error rate, its excess above the ideal order does not."
     )
 
+    tests_note = TESTS_NOTE
+    draw = staticmethod(figures.draw)
+
     def illustrate(self, data, settings, folder):
-        """Keep the picture of the preprocessing's steps beside the run."""
-        shutil.copyfile(data.example, folder / "example.npz")
+        shutil.copyfile(data.folder / "example.npz", folder / "example.npz")
 
     def published(self, run):
-        """The paper's table as printed."""
         return read_published(f"{run['paper']}_{run['table']}").set_index("loss")
 
     def measure(self, run, frames):
-        """Mean over seeds of each cell's measures, with the interval of Student's t."""
         cells = pd.DataFrame([cell_measures(cases) for cases in frames])
         for name in ("uncertainty_std", "mean_prediction_std"):
             cells[name] = cells[f"{name}_{spread_of(run)}"]
         return {name: statistics.mean_interval(cells[name]) for name in cells}
 
     def derive(self, cases):
-        """The cases with their soft Dice."""
         soft = 2 * cases["soft_overlap"] / (cases["soft_predicted"] + cases["soft_labelled"])
         return cases.assign(soft_dice=soft)
 
@@ -131,16 +131,10 @@ class Study(study.Study):
         columns = ["set", "measure", "test", "unit", *statistics.GroupTest._fields]
         return pd.DataFrame(lines, columns=columns)
 
-    def tests_note(self, run):
-        """What F means."""
-        return TESTS_NOTE
-
     def notes(self, run):
-        """Which standard deviation the column shows."""
         return [f"The uncertainty's std is taken over {spread_of(run)}s, which is what the printed column fits."]
 
     def sections(self, run):
-        """Both standard deviations."""
         return [
             (
                 "Over slices and over pixels",
@@ -149,14 +143,6 @@ class Study(study.Study):
                 run.table[["row", *SPREADS]].rename(columns={"row": "loss", **SPREADS}),
             )
         ]
-
-    def figures(self, run):
-        """The figures of the page."""
-        return figures.draw(run)
-
-    def overview(self, line):
-        """Soft Dice and Dice at 0.5."""
-        return f"{line['dice']:.3f} / {line['dice_hard']:.3f}"
 
 
 def _line(part, label, test, unit, result):

@@ -5,9 +5,9 @@ One cell: python -m experiments.kethavath2025.table5 --row "Dice Loss" --seed 0
 
 import sys
 
+from experiments.choices import Adam
 from experiments.command import main
 from experiments.kethavath2025.protocol import table
-from experiments.settings import Adam
 
 TABLE = table(
     name="table5",

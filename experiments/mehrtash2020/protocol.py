@@ -4,19 +4,10 @@ import dataclasses
 
 import numpy as np
 
+from experiments.choices import Adam, AllSeeds, Channels, FirstSeeds, Plateau, Volumes
+from experiments.described import Described, setting
 from experiments.mehrtash2020 import predictors
-from experiments.settings import (
-    Adam,
-    AllSeeds,
-    Channels,
-    Described,
-    FirstSeeds,
-    Plateau,
-    Settings,
-    Volumes,
-    any_modality,
-    setting,
-)
+from experiments.settings import Settings, any_modality
 from experiments.table import PROFILES, Profile, Row, Table
 from keras_uq import losses, models
 from keras_uq.preprocessing import Preprocessing

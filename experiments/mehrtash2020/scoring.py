@@ -36,7 +36,6 @@ class Scorer(scoring.Scorer):
         self.pooled = {region: metrics.Calibration() for region in REGIONS}
 
     def score(self, number, part, case, image, mask, maps):
-        """Calibration in both regions, and overlap, distance and entropy of each segment."""
         mean, spacing = self._kept(number, maps), self.data.spacing(case)
         box = metrics.bounding_box(mask, spacing, self.settings.extra.margin)
         scores = {}
@@ -54,7 +53,6 @@ class Scorer(scoring.Scorer):
         return _rounded(scores | _segments(mask, mean, spacing) | temperature)
 
     def tables(self, track):
-        """Corrupted cases, reliability curves, and the ensembles that one could have had."""
         tables = {
             "shifted.csv": [line for entry in track(shifted_cases(self.data)) for line in self._shifted(*entry)],
             "reliability.csv": [line for region in REGIONS for line in _reliability(region, self.pooled[region])],
@@ -64,7 +62,6 @@ class Scorer(scoring.Scorer):
         return tables
 
     def quality(self, tables):
-        """The `QualityCard` of the cell's validation cases, or `None` if they do not make one."""
         return card_of(pd.DataFrame(tables["cases.csv"]))
 
     def _kept(self, number, maps):

@@ -64,6 +64,7 @@ class Study(study.Study):
     compared = COMPARED
     headline = {"nll": "NLL", "ece_percent": "ECE %", "dice_segment1": "Dice 1"}
     interval = "from the 2.5th to the 97.5th percentile over test cases and networks, as printed"
+    overview = "{nll:.3f} / {brier:.3f} / {ece_percent:.2f} / {dice_mean:.3f}"
     overview_note = (
         "Published NLL → ours, in the bounding box: NLL / Brier score, sum over classes / ECE % / Dice, mean of "
         "segments. Ours are measured on {dataset}, published ones on the data in round brackets; departures from the "
@@ -74,8 +75,14 @@ class Study(study.Study):
         "HD95 has no value where a segment is missed or invented; those are counted."
     )
 
+    tests_note = (
+        "For each measure the row with the best mean, and every other against it: mean difference over test cases "
+        "(means of seeds) with its bootstrap interval, and p of no difference with 100 resamples, as in the paper, "
+        f"and with 10,000. Bold in the paper: p below {SIGNIFICANT}. With 100 resamples p is 0 or at least 0.02."
+    )
+    draw = staticmethod(figures.draw)
+
     def departures(self, data, about):
-        """The scans unlike the training's that the paper has and this run has not."""
         application = APPLICATIONS[application_of(about)]
         wanted = application.get("shifted")
         if about["dataset"] != application["dataset"] or wanted is None or data.shifted is not None:
@@ -83,11 +90,9 @@ class Study(study.Study):
         return [f"{wanted} is not there: corrupted test scans alone stand for scans unlike the training's"]
 
     def published(self, run):
-        """The paper's tables as printed."""
         return published(run)
 
     def parts(self, run):
-        """Which measures stand in which table of the paper."""
         return parts(run)
 
     def measure(self, run, frames):
@@ -116,7 +121,6 @@ class Study(study.Study):
         return measured | {name: plain(value) for name, value in numbers.items()}
 
     def derive(self, cases):
-        """The cases with percentages, and with distances as means over segments (NaN if one is missing)."""
         percent = {f"ece_percent{end}": 100 * cases[f"ece{end}"] for end in ("", "_whole")}
         percent |= {f"{name}_percent": 100 * cases[name] for name in ("ece_15", "ece_foreground")}
         means = {}
@@ -126,7 +130,6 @@ class Study(study.Study):
         return cases.assign(**percent, **means)
 
     def against(self, run, row):
-        """What is made of a network is compared with it, Dice with cross-entropy."""
         network = row.partition(",")[0]
         return network if network != row else run["reference"]
 
@@ -155,16 +158,7 @@ class Study(study.Study):
         columns = ["measure", "best", "row", "mean", "low", "high", "p, n = 100", "p, n = 10000"]
         return pd.DataFrame(lines, columns=columns)
 
-    def tests_note(self, run):
-        """What was tested."""
-        return (
-            "For each measure the row with the best mean, and every other against it: mean difference over test cases "
-            "(means of seeds) with its bootstrap interval, and p of no difference with 100 resamples, as in the paper, "
-            f"and with 10,000. Bold in the paper: p below {SIGNIFICANT}. With 100 resamples p is 0 or at least 0.02."
-        )
-
     def notes(self, run):
-        """Which Brier score and which segments."""
         segments = ", ".join(f"{value} {name}" for value, name in run["labels"].items() if value != "0")
         return [
             "Brier score: summed over classes, since the printed ones fit that and not the 1/K of Eq. 4.",
@@ -172,8 +166,7 @@ class Study(study.Study):
         ]
 
     def sections(self, run):
-        """Ensembles by size, segment entropy, the quality card, scans out of distribution."""
-        sections = [
+        return [
             (
                 "How many members",
                 "Ensembles of each size, all of them or 50 drawn without repetition from the trained members: mean "
@@ -203,15 +196,6 @@ class Study(study.Study):
                 detection_lines(run),
             ),
         ]
-        return [section for section in sections if not section[2].empty]
-
-    def figures(self, run):
-        """The figures of the page."""
-        return figures.draw(run)
-
-    def overview(self, line):
-        """Calibration in the box, and Dice."""
-        return f"{line['nll']:.3f} / {line['brier']:.3f} / {line['ece_percent']:.2f} / {line['dice_mean']:.3f}"
 
 
 def _check(cases):

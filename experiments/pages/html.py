@@ -26,7 +26,7 @@ def page(run, captions):
         run: The `Run`.
         captions: `{name: caption}` of the pictures in its folder `figures`.
     """
-    sections = run.study.sections(run)
+    sections = [section for section in run.study.sections(run) if not section[2].empty]
     return ENVIRONMENT.get_template("page.html").render(
         run=run,
         caption=columns.caption(run),

@@ -62,7 +62,7 @@ def _overview(name, runs):
         counts = sorted(set(run.table["seeds"]) - {0})
         seeds[label] = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else f"{counts[0]}"
         for line in run.table.to_dict("records"):
-            shown = run.study.overview(line) if line["seeds"] else "not run"
+            shown = run.study.overview.format(**line) if line["seeds"] else "not run"
             published = line[f"{first}_published"].partition(" ")[0]
             published = f"{published} → " if published else ""
             rows.setdefault(line["row"].removesuffix(" Loss"), {})[label] = published + shown

@@ -2,8 +2,10 @@
 
 import dataclasses
 
+from experiments.choices import Nesterov, Plateau
+from experiments.described import setting
 from experiments.recorded import recorded
-from experiments.settings import Nesterov, Plateau, Settings, any_modality, setting
+from experiments.settings import Settings, any_modality
 from experiments.table import PROFILES, Profile, Row, Table
 from experiments.yeung2021.augmentation import augment
 from keras_uq import losses, models

@@ -32,7 +32,6 @@ class Scorer(scoring.Scorer):
         self.counts = np.zeros((2, len(BINS) - 1), dtype=int)
 
     def score(self, number, part, case, image, mask, maps):
-        """Calibration and overlap of one picture."""
         full = np.asarray(self.data.full_mask(case))[0, ..., 0]
         calibration = metrics.Calibration()
         calibration.add(mask, maps.mean)
@@ -55,7 +54,6 @@ class Scorer(scoring.Scorer):
         }
 
     def tables(self, track):
-        """Scores by threshold, and the histogram of probabilities."""
         histogram = [
             {"low": f"{low:.2f}", "high": f"{high:.2f}", "background": int(background), "foreground": int(foreground)}
             for low, high, background, foreground in zip(BINS, BINS[1:], *self.counts)

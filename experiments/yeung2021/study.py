@@ -50,6 +50,7 @@ class Study(study.Study):
     compared = COMPARED
     headline = {"nll": "NLL fg", "brier": "Brier", "dice": "Dice", "nll_full": "NLL\nfull"}
     interval = "95 % interval over test pictures, 1.96 s / sqrt(n), of each picture's mean over seeds"
+    overview = "{nll:.3f} / {nll_full:.3f} / {brier:.3f} / {dice:.3f}"
     overview_note = (
         "Published foreground NLL → ours, means over pictures: foreground NLL / full NLL / Brier score / Dice. Ours "
         "are measured on {dataset}, published ones on the dataset in round brackets; departures from the protocol are "
@@ -62,8 +63,14 @@ class Study(study.Study):
         "printed rows."
     )
 
+    tests_note = (
+        "The rank-sum test, as in the paper, treats the pictures of two networks as different ones; the "
+        "signed-rank test uses that they are the same. Each picture's value is the mean of its seeds; n: values in "
+        "all, or pairs."
+    )
+    draw = staticmethod(figures.draw)
+
     def illustrate(self, data, settings, folder):
-        """Keep some training pictures, each followed by what a training sees of it."""
         pictures, augment = {}, settings.augmentation
         for number, case in enumerate(data.split["train"][:AUGMENTED]):
             pair = tuple(np.asarray(opened(case)[0]) for opened in (data.image, data.mask))
@@ -74,7 +81,6 @@ class Study(study.Study):
         np.savez_compressed(folder / "example.npz", **pictures)
 
     def departures(self, data, about):
-        """Other numbers of pictures than printed, and frames of one video on both sides of the split."""
         collection = COLLECTIONS.get(about["dataset"])
         if collection is None:
             return []
@@ -86,7 +92,6 @@ class Study(study.Study):
         return sentences
 
     def published(self, run):
-        """The paper's table as printed, by row: of the run's dataset if it is there, else of DRIVE."""
         printed = read_published(f"{run['paper']}_{run['table']}")
         if "dataset" not in printed:
             printed["dataset"] = "DRIVE"
@@ -115,7 +120,6 @@ class Study(study.Study):
         return measured | {name: plain(value) for name, value in spreads.items()}
 
     def against(self, run, row):
-        """The ++ form is compared with the plain one, other rows with the reference."""
         base = row.removesuffix("++")
         return base if base != row and base in run["rows"] else run["reference"]
 
@@ -130,23 +134,13 @@ class Study(study.Study):
                     lines.append({"row": row, "against": other, "measure": label, "test": name, **result._asdict()})
         return pd.DataFrame(lines, columns=["row", "against", "measure", "test", *statistics.PairTest._fields])
 
-    def tests_note(self, run):
-        """How the two tests differ."""
-        return (
-            "The rank-sum test, as in the paper, treats the pictures of two networks as different ones; the "
-            "signed-rank test uses that they are the same. Each picture's value is the mean of its seeds; n: values in "
-            "all, or pairs."
-        )
-
     def notes(self, run):
-        """Which NLL is printed."""
         return [
             "The printed NLL counts foreground pixels alone and averages over all; ours is given that way beside the "
             "published, and in full. NLL and Brier score in the network's size, the others in the picture's own."
         ]
 
     def sections(self, run):
-        """Thresholds for a recall, and every training by itself."""
         return [
             (
                 "A threshold for a recall",
@@ -163,14 +157,6 @@ class Study(study.Study):
                 by_seed(run).rename(columns={"row": "loss"}),
             ),
         ]
-
-    def figures(self, run):
-        """The figures of the page."""
-        return figures.draw(run)
-
-    def overview(self, line):
-        """Both kinds of NLL, Brier score, Dice."""
-        return f"{line['nll']:.3f} / {line['nll_full']:.3f} / {line['brier']:.3f} / {line['dice']:.3f}"
 
 
 def _counted(counts):

@@ -1,7 +1,8 @@
 """What both tables of Zhang et al. (2025) share. Where the paper is silent, a value was chosen here and is named."""
 
+from experiments.choices import Adam, Channels, FirstSeeds, Patches, Plateau
 from experiments.recorded import recorded
-from experiments.settings import Adam, Channels, FirstSeeds, Patches, Plateau, Settings
+from experiments.settings import Settings
 from experiments.table import PROFILES, Profile, Row, Table
 from keras_uq import losses, models
 from keras_uq.inference import SlidingWindow

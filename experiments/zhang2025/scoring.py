@@ -16,11 +16,9 @@ class Scorer(scoring.Scorer):
     foreground and both masks around their foreground."""
 
     def predict(self, image, number):
-        """The maps of a volume, window by window."""
         return self.predictor.predict(image[np.newaxis], batch_size=self.batch_size, case=number)[0]
 
     def score(self, number, part, case, image, mask, maps):
-        """Overlap of foreground and prediction."""
         mask, predicted = mask > 0, maps.mask > 0
         if part == "test":
             at = fullest_slice(mask)

@@ -64,6 +64,7 @@ class Study(study.Study):
     compared = COMPARED
     headline = {"dsc": "DSC", "f2": "F2", "precision": "prec."}
     interval = "95 % bootstrap interval of the mean over test cases"
+    overview = "{dsc:.2f} ± {dsc_std:.2f} / {f2:.2f}"
     overview_note = (
         "Published F2 (on the paper's data) → ours, in percent: DSC, mean and standard deviation over test cases / F2. "
         "Measured on {dataset}, not on the paper's data; the columns are not comparable. Departures from the protocol "
@@ -71,8 +72,13 @@ class Study(study.Study):
     )
     beyond = "The paper names a best DSC of 95.24, 95.2 and 95.53 % in three places."
 
+    tests_note = (
+        "Wilcoxon's signed-rank test over test cases (each the mean of its networks); mean: of the differences, in "
+        "points of percent, with a 95 % bootstrap interval. Not corrected for the number of questions."
+    )
+    draw = staticmethod(figures.draw)
+
     def published(self, run):
-        """The paper's two tables as printed, strings, by row."""
         frames = []
         for name in ("table1", "table2"):
             frame = read_published(f"zhang2025_{name}")
@@ -86,7 +92,6 @@ class Study(study.Study):
         return both.assign(flag=flags, dataset="NIH Pancreas-CT")
 
     def parts(self, run):
-        """Which measures stand in which table of the paper."""
         return {"Table 1": ["f2", "dsc"], "Table 2": ["specificity", "sensitivity", "precision"]}
 
     def measure(self, run, frames):
@@ -104,7 +109,6 @@ class Study(study.Study):
         return measured
 
     def derive(self, cases):
-        """The cases with their scores in percent."""
         return cases.assign(**{name: 100 * cases[name] for name in SCORES})
 
     def tests(self, run):
@@ -128,15 +132,7 @@ class Study(study.Study):
         columns = ["question", "row", "against", "measure", "mean", "low", "high", "p, signed-rank"]
         return pd.DataFrame(lines, columns=columns)
 
-    def tests_note(self, run):
-        """What was tested."""
-        return (
-            "Wilcoxon's signed-rank test over test cases (each the mean of its networks); mean: of the differences, in "
-            "points of percent, with a 95 % bootstrap interval. Not corrected for the number of questions."
-        )
-
     def notes(self, run):
-        """What the means are over."""
         return [
             "Means over test cases, each the mean of its networks; arg-max masks on the grid that the network saw; "
             "best and worst: of all cases and networks.",
@@ -144,8 +140,7 @@ class Study(study.Study):
         ]
 
     def sections(self, run):
-        """The adaptive weights, and how much each loss fluctuates."""
-        sections = [
+        return [
             (
                 "What the adaptive weights did",
                 "Weight of the Tversky loss by epoch (that of the cross-entropy is the rest), and both parts without "
@@ -160,15 +155,6 @@ class Study(study.Study):
                 fluctuation(run),
             ),
         ]
-        return [section for section in sections if not section[2].empty]
-
-    def figures(self, run):
-        """The figures of the page."""
-        return figures.draw(run)
-
-    def overview(self, line):
-        """DSC and F2."""
-        return f"{line['dsc']:.2f} ± {line['dsc_std']:.2f} / {line['f2']:.2f}"
 
 
 def fluctuation(run):

@@ -13,10 +13,10 @@ from types import SimpleNamespace
 import keras
 import pytest
 
+from experiments.choices import FirstSeeds
 from experiments.inputs.datasets import open_cases
 from experiments.plan import plan
-from experiments.settings import FirstSeeds
-from experiments.store import Record
+from experiments.records import Record
 
 ROOT = Path(__file__).parent.parent.parent
 RUNS = sorted((ROOT / "results" / "runs").glob("*/small-*/run.json"))
