@@ -13,7 +13,7 @@ from rich.progress import track
 from data_prep.prepared import process_name, write_text
 from experiments import records
 from experiments.scoring import PROBABILITIES, scorer_of
-from experiments.store import WORK
+from experiments.store import WORK, is_work
 from experiments.training import Diverged, build, train, trained_files, weights_file
 from keras_uq.inference import MCDropout, save_model
 from keras_uq.preprocessing import Preprocessing
@@ -130,7 +130,7 @@ def _work_folder(job, cell):
     """A folder of this process alone, where an interrupted training of the same job goes on."""
     cell.mkdir(parents=True, exist_ok=True)
     work = cell / f"{WORK}-{process_name()}"
-    for left in sorted(cell.glob(f"{WORK}*")):
+    for left in sorted(filter(is_work, cell.iterdir())):
         started = left / "config.json"
         if not work.exists() and started.exists() and json.loads(started.read_text()) == job.config:
             os.replace(left, work)

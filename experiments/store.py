@@ -13,7 +13,7 @@ import filelock
 from data_prep.prepared import sha256, write_text
 from experiments.records import DamagedRecord, Record, made, name_of, read_json, sums, write_csv, write_json
 
-# Where a cell trains and predicts before it has a record; with a suffix while a process owns it.
+# Begins the name of the folder in which a process trains and predicts a cell before it has a record.
 WORK = "training"
 
 
@@ -114,8 +114,10 @@ class Store:
         # Until here, the record of before stands. Whoever is killed from here on predicts again from `work`.
         (folder / "provenance.json").unlink(missing_ok=True)
         for path in folder.iterdir():
-            if not path.name.startswith(WORK):
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
+            if not path.is_dir():
+                path.unlink()
+            elif not is_work(path):
+                shutil.rmtree(path)
         for name in kept:
             if (work / name).is_dir():
                 os.replace(work / name, folder / name)
@@ -134,7 +136,7 @@ class Store:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         for path in record.folder.iterdir():
-            if path.is_dir() and not path.name.startswith(WORK):
+            if path.is_dir() and not is_work(path):
                 shutil.copytree(path, folder / path.name)
             elif path.is_file() and path.name != "provenance.json":
                 shutil.copyfile(path, folder / path.name)
@@ -146,6 +148,11 @@ class Store:
         write_json(folder / "provenance.json", {**provenance, "files": sums(folder)})
         now = time.time_ns()
         os.utime(folder.parent, ns=(now, now))
+
+
+def is_work(path):
+    """Whether a path in a cell's folder is one in which a process works, or worked until it was killed."""
+    return path.is_dir() and path.name.startswith(WORK)
 
 
 def _digests(run):
