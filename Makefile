@@ -50,7 +50,7 @@ benchmark: $(READY)  ## speed of sampling, windows, preparation and losses, as r
 	$(BIN)/python -m experiments.benchmarks
 
 benchmark-peers: $(VENV)-peers/.ready $(READY)  ## speed and memory beside MONAI, surface-distance, MedPy, torchmetrics
-	$(BIN)/python -m experiments.benchmark_peers $(VENV)-peers/bin/python
+	$(BIN)/python -m experiments.benchmarks.peers $(VENV)-peers/bin/python
 
 $(VENV)-peers/.ready:
 	$(PYTHON) -m venv $(VENV)-peers
@@ -62,7 +62,7 @@ tables: $(READY)  ## every table again from its records
 	$(BIN)/python -m experiments.report
 
 parity-addons: $(VENV)-addons/.ready $(READY)  ## compare with tensorflow-addons, in an environment of its own
-	$(BIN)/python -m experiments.parity_addons $(VENV)-addons/bin/python
+	$(BIN)/python -m experiments.benchmarks.parity_addons $(VENV)-addons/bin/python
 
 $(VENV)-addons/.ready:
 	$(PYTHON) -m venv $(VENV)-addons
