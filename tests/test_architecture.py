@@ -67,11 +67,13 @@ def test_no_file_is_too_long_to_read():
 def test_top_level_is_that_of_the_design_card():
     ignored = {
         ".git",
+        ".gitattributes",
         ".gitignore",
         ".ci",
         ".venv",
         ".venv-addons",
         ".venv-peers",
+        ".venv-torch",
         ".cache",
         ".pytest_cache",
         ".ruff_cache",
