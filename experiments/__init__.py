@@ -2,7 +2,9 @@
 
 import os
 
+from keras_uq import _quiet
+
 # Before TensorFlow is imported: its training is otherwise not deterministic on a CPU, and a resumed cell would not end
 # like an uninterrupted one.
 os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+_quiet.install()

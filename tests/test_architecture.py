@@ -53,7 +53,7 @@ def test_nobody_imports_experiments_but_itself():
 
 def test_only_named_files_of_the_library_touch_the_disk():
     for path in files("keras_uq"):
-        text = path.read_text()
+        text = path.read_text().replace("Popen(", "")
         touches = any(word in text for word in ("open(", "read_text(", "write_text(", ".save_weights(", "zipfile"))
         assert not touches or path.name in ALLOWED_FILE_READERS, path
 
@@ -67,11 +67,13 @@ def test_no_file_is_too_long_to_read():
 def test_top_level_is_that_of_the_design_card():
     ignored = {
         ".git",
+        ".gitattributes",
         ".gitignore",
         ".ci",
         ".venv",
         ".venv-addons",
         ".venv-peers",
+        ".venv-torch",
         ".cache",
         ".pytest_cache",
         ".ruff_cache",

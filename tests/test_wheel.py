@@ -33,7 +33,7 @@ def test_the_wheel_holds_the_library_only(wheel):
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
         (entry_points,) = [name for name in names if name.endswith("entry_points.txt")]
-        assert "keras-uq = keras_uq.inference.command:main" in archive.read(entry_points).decode()
+        assert "keras-uq = keras_uq.__main__:main" in archive.read(entry_points).decode()
         (metadata,) = [name for name in names if name.endswith("METADATA")]
         text = archive.read(metadata).decode()
     assert {name.split("/")[0] for name in names} == {"keras_uq", f"keras_uq-{wheel.name.split('-')[1]}.dist-info"}

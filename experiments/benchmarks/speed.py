@@ -250,7 +250,3 @@ def _peak_memory(kind, samples):
         images = np.random.default_rng(0).random((24, 256, 256, 1)).astype("float32")
         MCDropout(models.kethavath2025(), samples=samples, seed=0).predict(images)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-
-
-if __name__ == "__main__":
-    sys.exit(main())

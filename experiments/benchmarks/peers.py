@@ -1,6 +1,6 @@
 """Speed and memory beside the peers, who live in an environment of their own.
 
-    python -m experiments.benchmark_peers .venv-peers/bin/python
+    python -m experiments.benchmarks.peers .venv-peers/bin/python
 
 Every call has a process of its own, contenders take turns, and what is compared is the median over rounds of their
 ratio. This file is also what a process runs, so it imports nothing but NumPy until it is told what to call.
@@ -105,7 +105,7 @@ SMALL = {
 
 def main(arguments=None):
     """Compare, print, write. Returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m experiments.benchmark_peers", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m experiments.benchmarks.peers", description=__doc__.splitlines()[0])
     parser.add_argument("peers", help="python of the environment that the peers live in")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"turns of each contender ({ROUNDS})")
     parser.add_argument("--worker", nargs=2, help=argparse.SUPPRESS)
@@ -116,7 +116,7 @@ def main(arguments=None):
 
     from data_prep.prepared import write_text
     from experiments import record
-    from experiments.benchmarks import RESULTS, medians, ratio
+    from experiments.benchmarks.speed import RESULTS, medians, ratio
 
     result = {"machine": record.machine(), "peers": _versions(options.peers)}
     with tempfile.TemporaryDirectory() as folder:
@@ -167,7 +167,7 @@ def _take_turns(kind, folder, peers, rounds):
         first = number % len(names)
         for name in names[first:] + names[:first]:
             python = sys.executable if name == "keras_uq" else peers
-            module = ["-m", "experiments.benchmark_peers"] if name == "keras_uq" else [__file__]
+            module = ["-m", "experiments.benchmarks.peers"] if name == "keras_uq" else [__file__]
             command = [python, *module, str(folder), "--worker", kind, name]
             done = subprocess.run(command, capture_output=True, text=True, check=True)
             found[name].append(json.loads(done.stdout.splitlines()[-1]))
