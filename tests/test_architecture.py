@@ -1,6 +1,7 @@
 """Who may import whom, read off the syntax tree; and that the house is the one the design card draws."""
 
 import ast
+import graphlib
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,49 @@ def test_arrows_point_one_way(folder):
         for name in imports(path):
             for forbidden in FORBIDDEN[folder]:
                 assert not f"{name}.".startswith(f"{forbidden}."), f"{path} imports {name}"
+
+
+def import_graph(*folders):
+    """`{module: modules that it imports}`, at module level or inside functions, among the modules of these folders.
+
+    `from package import submodule` leads to the submodule, `from package import name` to the package's `__init__`. So
+    a submodule that takes a name from its own package's `__init__`, which re-exports it, is a circle. Importing
+    `package.module` also runs the `__init__` of `package`; that alone is no edge, or every package that re-exports its
+    modules would be a circle.
+    """
+    modules = {}
+    for folder in folders:
+        for path in files(folder):
+            parts = path.relative_to(ROOT).with_suffix("").parts
+            modules[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    graph = {}
+    for module, path in modules.items():
+        graph[module] = set()
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                targets = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                assert node.level == 0, f"{path} has a relative import"
+                submodules = [f"{node.module}.{alias.name}" for alias in node.names]
+                targets = [name if name in modules else node.module for name in submodules]
+            else:
+                continue
+            graph[module].update(target for target in targets if target in modules)
+    return graph
+
+
+def test_the_graph_holds_imports_of_submodules_of_names_and_inside_functions():
+    graph = import_graph("keras_uq", "data_prep", "experiments")
+    assert {"data_prep.acdc", "data_prep.archive"} <= graph["data_prep.prepare"]
+    assert "keras_uq.inference" in graph["keras_uq.callbacks.adaptive_epsilon"]
+    assert "keras_uq.inference.nifti" in graph["keras_uq.inference.command"]
+
+
+def test_no_modules_import_each_other():
+    try:
+        graphlib.TopologicalSorter(import_graph("keras_uq", "data_prep", "experiments")).prepare()
+    except graphlib.CycleError as error:
+        pytest.fail("These modules import each other: " + " <- ".join(error.args[1]))
 
 
 def test_nobody_imports_experiments_but_itself():
