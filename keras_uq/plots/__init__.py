@@ -1,4 +1,4 @@
-"""Figures of results. Every function returns a `matplotlib.figure.Figure` and shows or writes nothing."""
+"""Draw figures of results. Every function returns a `matplotlib.figure.Figure`; it neither shows nor saves it."""
 
 from keras_uq.plots.calibration import (
     LEAST,
