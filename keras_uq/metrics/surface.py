@@ -156,8 +156,8 @@ def _union_box(mask, predicted_mask):
     union = mask | predicted_mask
     box = []
     for axis in range(union.ndim):
-        where = np.flatnonzero(union.any(axis=tuple(other for other in range(union.ndim) if other != axis)))
-        if not len(where):
+        occupied = np.flatnonzero(union.any(axis=tuple(other for other in range(union.ndim) if other != axis)))
+        if not len(occupied):
             return None
-        box.append(slice(where[0], where[-1] + 1))
+        box.append(slice(occupied[0], occupied[-1] + 1))
     return tuple(box)
