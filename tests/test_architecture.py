@@ -136,6 +136,33 @@ def test_top_level_is_that_of_the_design_card():
     }
 
 
+# Methods that Keras calls: their signatures are Keras's, and their tensors belong to three backends.
+KERAS_METHODS = ("on_", "call", "update_state", "result")
+
+
+def public_functions(path):
+    """Functions and methods that a user of this file calls, constructors included."""
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+            members = [member for member in node.body if isinstance(member, ast.FunctionDef)]
+            yield from (m for m in members if m.name == "__init__" or not m.name.startswith(("_", *KERAS_METHODS)))
+        elif isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
+            yield node
+
+
+def test_public_functions_are_annotated():
+    """An editor shows the type of every argument and result. Losses take tensors of three backends and are left out."""
+    for path in [*files("keras_uq"), *files("data_prep")]:
+        if "losses" in path.parts or path.name.startswith("_"):
+            continue
+        for function in public_functions(path):
+            arguments = [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
+            arguments += [extra for extra in (function.args.vararg, function.args.kwarg) if extra is not None]
+            missing = [a.arg for a in arguments if a.annotation is None and a.arg not in ("self", "cls")]
+            assert not missing, f"{path}: {function.name} has no type for {missing}"
+            assert function.returns is not None, f"{path}: {function.name} has no type for its result"
+
+
 def test_every_public_name_has_a_docstring():
     for folder in ("keras_uq", "data_prep", "experiments"):
         for path in files(folder):
