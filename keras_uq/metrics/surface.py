@@ -82,7 +82,7 @@ class Averaged(NamedTuple):
 
 
 def average_cases(values: Iterable[float]) -> Averaged:
-    """Average over cases, and count the cases with and without a value.
+    """Average over cases that have a value (not NaN), and count the cases with and without one.
 
     Args:
         values: One number per case; NaN if the case has no value.
