@@ -47,7 +47,9 @@ def test_arrows_point_one_way(folder):
 
 
 def import_graph(*folders):
-    """`{module: modules that it imports}`, at module level or inside functions, among the modules of these folders.
+    """`{module: modules that it imports}`, among the modules of these folders.
+
+    Imports at module level, inside functions and under TYPE_CHECKING count alike.
 
     `from package import submodule` leads to the submodule, `from package import name` to the package's `__init__`. So
     a submodule that takes a name from its own package's `__init__`, which re-exports it, is a circle. Importing
