@@ -1,1 +1,1 @@
-"""From official archives to prepared folders. Imports no Keras, and of `keras_uq` only `preprocessing`."""
+"""Prepare official archives for training. Imports no Keras, and only `preprocessing` of `keras_uq`."""

@@ -1,11 +1,12 @@
-"""ACDC: both ventricles and the myocardium on cine MRI (Bernard et al., 2018), doi 10.1109/TMI.2018.2837502."""
+"""Read ACDC: both ventricles and the myocardium on cine MRI (Bernard et al., 2018), doi 10.1109/TMI.2018.2837502."""
 
+import os
 import re
 from pathlib import Path
 
 from data_prep.archive import Archive, BadDataset, Case, digest_of, seeded_split
 
-# Label values of the files: Table II's segments I, II and III.
+# Label values in the files. Classes 1 to 3 are segments I to III in Table II of Mehrtash et al. (2020).
 LABELS = {0: "background", 1: "right ventricle", 2: "myocardium", 3: "left ventricle"}
 URL = "https://humanheart-project.creatis.insa-lyon.fr/database/api/v1/collection/637218c173e9f0047faa00fb/download"
 HOW_TO_GET = (
@@ -14,23 +15,23 @@ HOW_TO_GET = (
     "training/patient001/Info.cfg, patient001_frame01.nii.gz and patient001_frame01_gt.nii.gz, ... (100 patients)."
 )
 PATIENT = re.compile(r"patient(\d{3})")
-# Mehrtash et al. (2020), Table I: 40, 10 and 50 of the 100 patients of the training part.
+# Mehrtash et al. (2020), Table I, use 40, 10 and 50 of the 100 patients of the training part.
 TEST, VALIDATION = 0.5, 0.2
 
 
-def is_acdc(folder):
-    """Whether a folder holds this archive: patients with an Info.cfg."""
+def is_acdc(folder: str | os.PathLike) -> bool:
+    """Whether a folder contains this archive, that is, patient folders with an Info.cfg."""
     return bool(_patients(folder))
 
 
-def open_archive(folder):
-    """End-diastole of the labelled training patients, whatever folders lie above them.
+def open_archive(folder: str | os.PathLike) -> Archive:
+    """Open the end-diastolic frames of the labelled training patients, at any depth below the folder.
 
-    `Info.cfg` says which frame that is: frame 1 for all patients but patient090. Files store a unit `sform` beside the
-    true voxel size; it is the header's size that counts (`Scan.scaled_affine`).
+    `Info.cfg` gives the number of this frame: it is frame 1 for all patients except patient090. The files store a unit
+    `sform` next to the true voxel size; the voxel size of the header is used (`Scan.scaled_affine`).
 
     Raises:
-        BadDataset: If a patient's `Info.cfg` or one of its two files is missing.
+        BadDataset: If a patient's `Info.cfg` does not name the frame, or the image or label is missing.
     """
     cases = []
     for path in _patients(folder):
@@ -42,12 +43,12 @@ def open_archive(folder):
 
 
 def _patients(folder):
-    """Patient folders of the training part, or of the only part there is; each patient once."""
-    found = {}
+    """The folders of all patients, except those below a folder `testing`; each patient once."""
+    folders = {}
     for path in sorted(Path(folder).glob("**/Info.cfg")):
         if PATIENT.fullmatch(path.parent.name) and "testing" not in path.parts:
-            found.setdefault(path.parent.name, path.parent)
-    return [found[name] for name in sorted(found)]
+            folders.setdefault(path.parent.name, path.parent)
+    return [folders[name] for name in sorted(folders)]
 
 
 def _end_diastole(info):

@@ -1,8 +1,8 @@
-"""What an opened archive is, whoever made it: labelled cases, classes, modality, how to read and to split them."""
+"""The common description of an opened archive: its labelled cases, classes and modality, its readers and splits."""
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,12 +12,12 @@ from keras_uq.preprocessing import read_geometry, read_nifti
 
 
 class BadDataset(ValueError):
-    """A dataset that cannot be prepared as it is. The message holds the whole report."""
+    """Raised for a dataset that cannot be prepared as it is. The message contains the whole report."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """One labelled case of an archive. `group` names what must stay in one set, such as the video of a frame."""
+    """One labelled case of an archive. Cases of one `group`, such as the frames of a video, belong in one set."""
 
     name: str
     image: Path
@@ -25,20 +25,22 @@ class Case:
     group: str | None = None
 
 
-def split_patients(patients, seed, test=0.2, validation=0.1):
-    """Split by patient.
+def split_patients(
+    patients: Iterable[str], seed: int, test: float = 0.2, validation: float = 0.1
+) -> dict[str, list[str]]:
+    """Split patients into training, validation and test set.
 
     Args:
-        patients: Their names; order does not matter.
-        seed: Of the shuffle.
-        test: Share of the patients, rounded.
-        validation: Share of the rest, rounded; at least one patient.
+        patients: Names of the patients, in any order.
+        seed: Random seed of the shuffle.
+        test: Share of the patients for testing, rounded to whole patients.
+        validation: Share of the remaining patients for validation, rounded to whole patients.
 
     Returns:
-        Sorted names under `train`, `validation` and `test`, each with at least one.
+        Sorted names under `train`, `validation` and `test`, with at least one name each.
 
     Reference:
-        Kethavath et al. (2025) print 48 of 60 volumes for training on one of three datasets.
+        Kethavath et al. (2025) train on 48 of 60 volumes of one of their three datasets.
     """
     patients = sorted(patients)
     if len(patients) < 3:
@@ -53,32 +55,33 @@ def split_patients(patients, seed, test=0.2, validation=0.1):
     }
 
 
-def seeded_split(test=0.2, validation=0.1):
-    """A way to split an archive whose cases are patients, with these shares: `(cases, seed) -> names of the sets`."""
+def seeded_split(test: float = 0.2, validation: float = 0.1) -> Callable[[Iterable[Case], int], dict[str, list[str]]]:
+    """Return a function `(cases, seed) -> sets` for `Archive.splits` that splits cases by `split_patients`."""
     return lambda cases, seed: split_patients([case.name for case in cases], seed, test, validation)
 
 
 @dataclass(frozen=True)
 class Archive:
-    """An archive in a folder.
+    """An opened archive.
 
     Args:
-        name: Of the dataset.
+        name: Name of the dataset.
         cases: `Case` objects in numerical order of their names.
         labels: `{value: class name}`.
-        modality: Such as `"CT"` or `"MRI"`.
-        digest: sha256 of what lists the cases.
-        read_image: Path of an image to a `keras_uq.preprocessing.Scan`; raises `BadScan`.
-        read_label: Path of a label, likewise.
-        read_geometry: Path of an image to its shape and affine.
-        splits: Ways to split it, the usual one first: `{name: (cases, seed) -> names under train, validation, test}`.
-        check: `(image, label)`, both `Scan`, to `(code, detail)` pairs that this collection alone knows to look for.
-        pictures: Whether its cases are pictures, which have no voxel size; their masks are also kept in full size.
+        modality: Modality, such as `"CT"` or `"MRI"`.
+        digest: sha256 of the list of cases.
+        read_image: Function from the path of an image to a `keras_uq.preprocessing.Scan`; it may raise `BadScan`.
+        read_label: The same for the path of a label.
+        read_geometry: Function from the path of an image to its shape and affine.
+        splits: Available splits, the default first: `{name: (cases, seed) -> names under train, validation, test}`.
+        check: Function `(image, label) -> (code, detail) pairs` with the additional checks of this archive; both
+            arguments are `Scan`.
+        pictures: Whether the cases are pictures. They have no voxel size, and their masks are also kept in full size.
     """
 
     name: str
-    cases: tuple
-    labels: dict
+    cases: tuple[Case, ...]
+    labels: dict[int, str]
     modality: str
     digest: str
     read_image: Callable = read_nifti
@@ -89,11 +92,11 @@ class Archive:
     pictures: bool = False
 
 
-def digest_of(names):
-    """sha256 of names, one a line: the `digest` of an archive that no file of its own describes."""
+def digest_of(names: Iterable[str]) -> str:
+    """Return the sha256 of names, one per line: the `digest` of an archive without a file that lists its cases."""
     return hashlib.sha256("\n".join(names).encode()).hexdigest()
 
 
-def natural(name):
-    """Key to sort by number: `spleen_9` before `spleen_10`."""
+def natural(name: str) -> list[int | str]:
+    """Return a key that sorts names by their numbers: `spleen_9` before `spleen_10`."""
     return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]

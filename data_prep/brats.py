@@ -1,5 +1,6 @@
-"""BraTS 2017, training part: gliomas on four MRI sequences (Menze et al., 2015; Bakas et al., 2017)."""
+"""Read the training part of BraTS 2017: gliomas on four MRI sequences (Menze et al., 2015; Bakas et al., 2017)."""
 
+import os
 import re
 from pathlib import Path
 
@@ -8,10 +9,10 @@ import numpy as np
 from data_prep.archive import Archive, BadDataset, Case, digest_of
 from keras_uq.preprocessing import BadScan, Scan, read_geometry, read_nifti
 
-# Files have 0, 1, 2 and 4: 3 was never used.
+# Label values in the files; BraTS does not use 3.
 VALUES = (0, 1, 2, 4)
 LABELS = {0: "background", 1: "non-enhancing tumour", 2: "oedema", 3: "enhancing tumour"}
-# Input channels of Mehrtash et al. (2020), Section VI-A.
+# Input channels in Mehrtash et al. (2020), Section VI-A.
 SEQUENCES = ("t1ce", "t2", "flair")
 HOW_TO_GET = (
     "BraTS 2017 cannot be downloaded automatically: its owners gave it to registered researchers and have closed the "
@@ -20,23 +21,24 @@ HOW_TO_GET = (
     "training part of BraTS 2018 holds the same cases; that of 2020 does not tell the sites."
 )
 NAME = re.compile(r"Brats1[78]_(CBICA|TCIA|2013)\d*_.+")
-# Mehrtash et al. (2020), Table I: 66 and 22 of the 88 cases of CBICA; 102 high-grade cases of TCIA for testing.
+# Mehrtash et al. (2020), Table I, train on 66 and validate on 22 of the 88 cases from CBICA, and test on 102 high-grade
+# cases from TCIA.
 VALIDATION = 0.25
 
 
-def is_brats(folder):
-    """Whether a folder holds this archive, by the names of its cases."""
+def is_brats(folder: str | os.PathLike) -> bool:
+    """Whether a folder contains this archive, judged by the names of its cases."""
     return bool(_folders(folder)) or any(Path(folder).glob("**/BraTS20_Training_*"))
 
 
-def open_archive(folder):
-    """The cases of CBICA and TCIA with their site and grade; the site is what the split goes by.
+def open_archive(folder: str | os.PathLike) -> Archive:
+    """Open the cases with their site and tumour grade. Cases are split by site.
 
-    Ways to split: `sites` (train and validation from CBICA, high-grade cases of TCIA for testing), `sites_all_grades`
-    (the low-grade ones of TCIA too).
+    The split `sites` takes training and validation cases from CBICA and tests on the high-grade cases from TCIA.
+    `sites_all_grades` also tests on the low-grade cases from TCIA.
 
     Raises:
-        BadDataset: If names do not tell the site, or a case lacks a sequence.
+        BadDataset: If the names of the cases do not contain the site, or a case lacks a sequence.
     """
     folders = _folders(folder)
     if not folders:
@@ -61,8 +63,8 @@ def open_archive(folder):
     )
 
 
-def read_case(folder):
-    """The three sequences of a case as channels of one `Scan`, in the order of `SEQUENCES`."""
+def read_case(folder: Path) -> Scan:
+    """Read the three sequences of a case as channels of one `Scan`, in the order of `SEQUENCES`."""
     scans = [read_nifti(_file(folder, kind)) for kind in SEQUENCES]
     first = scans[0]
     for kind, scan in zip(SEQUENCES, scans):
@@ -71,8 +73,8 @@ def read_case(folder):
     return Scan(np.stack([scan.voxels for scan in scans], axis=-1), first.affine, first.zooms, first.header)
 
 
-def read_label(path):
-    """The segmentation with its values 0, 1, 2, 4 as 0 to 3. Any other value is a `BadScan`."""
+def read_label(path: Path) -> Scan:
+    """Read the segmentation and map its values 0, 1, 2, 4 to 0 to 3. Raises `BadScan` for any other value."""
     scan = read_nifti(path)
     values = np.unique(scan.voxels)
     if not np.isin(values, VALUES).all():
@@ -83,17 +85,17 @@ def read_label(path):
 
 def _by_site(tests):
     def split(cases, seed):
-        of_group = {}
+        groups = {}
         for case in cases:
-            of_group.setdefault(case.group, []).append(case.name)
-        testing = sorted(name for group in tests for name in of_group.get(group, []))
-        known = sorted(name for group, names in of_group.items() if group.startswith("CBICA") for name in names)
-        if len(known) < 2 or not testing:
+            groups.setdefault(case.group, []).append(case.name)
+        testing = sorted(name for group in tests for name in groups.get(group, []))
+        cbica = sorted(name for group, names in groups.items() if group.startswith("CBICA") for name in names)
+        if len(cbica) < 2 or not testing:
             raise BadDataset(
                 f"BraTS is split by site: at least two cases of CBICA and one of {' or '.join(tests)} are needed. "
-                f"Found: { {group: len(names) for group, names in of_group.items()} }."
+                f"Found: { {group: len(names) for group, names in groups.items()} }."
             )
-        order = [known[index] for index in np.random.default_rng(seed).permutation(len(known))]
+        order = [cbica[index] for index in np.random.default_rng(seed).permutation(len(cbica))]
         count = min(max(round(VALIDATION * len(order)), 1), len(order) - 1)
         return {"train": sorted(order[count:]), "validation": sorted(order[:count]), "test": testing}
 
@@ -101,8 +103,8 @@ def _by_site(tests):
 
 
 def _folders(folder):
-    found = {path.name: path for path in sorted(Path(folder).glob("**/Brats1[78]_*")) if path.is_dir()}
-    return [found[name] for name in sorted(found) if NAME.fullmatch(name)]
+    folders = {path.name: path for path in sorted(Path(folder).glob("**/Brats1[78]_*")) if path.is_dir()}
+    return [folders[name] for name in sorted(folders) if NAME.fullmatch(name)]
 
 
 def _file(folder, kind):

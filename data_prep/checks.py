@@ -1,14 +1,18 @@
-"""Check image and label of each case, and report on all cases at once."""
+"""Check image and label of each case, and collect the findings on all cases in one report."""
 
 import json
+import os
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 
 from data_prep.prepared import write_text
+from keras_uq.preprocessing import Scan
 
-# How to mend each kind of finding, and whether a case that has it can be used.
+# Severity of each kind of finding, and how to repair it. A case with a fatal finding cannot be used.
 FATAL, WARNING = "fatal", "warning"
 KINDS = {
     "missing": (FATAL, "Restore the file from the archive, or take the case out of its list."),
@@ -40,71 +44,82 @@ KINDS = {
 
 @dataclass(frozen=True)
 class Finding:
-    """Something about one case. `code` is a key of `KINDS`."""
+    """A problem of one case. `code` is a key of `KINDS`."""
 
     case: str
     code: str
     detail: str
 
     @property
-    def severity(self):
+    def severity(self) -> str:
+        """Either `"fatal"` or `"warning"`."""
         return KINDS[self.code][0]
 
     @property
-    def mend(self):
+    def mend(self) -> str:
+        """How to repair the problem."""
         return KINDS[self.code][1]
 
 
 class Report:
-    """The findings of all cases."""
+    """The findings on all cases.
 
-    def __init__(self, findings=(), cases=0):
+    Args:
+        findings: The findings.
+        cases: Number of cases that were checked.
+    """
+
+    def __init__(self, findings: Iterable[Finding] = (), cases: int = 0) -> None:
         self.findings = list(findings)
         self.cases = cases
 
     @property
-    def fatal(self):
+    def fatal(self) -> list[Finding]:
+        """The fatal findings."""
         return [finding for finding in self.findings if finding.severity == FATAL]
 
-    def to_json(self):
-        """Machine-readable form."""
+    def to_json(self) -> str:
+        """Return the report as JSON text."""
         findings = [{**asdict(f), "severity": f.severity, "mend": f.mend} for f in self.findings]
         return json.dumps({"cases": self.cases, "fatal": len(self.fatal), "findings": findings}, indent=2)
 
     @classmethod
-    def from_json(cls, text):
-        """The report that `to_json` wrote."""
+    def from_json(cls, text: str) -> Self:
+        """Return the report that `to_json` wrote."""
         content = json.loads(text)
         findings = [Finding(entry["case"], entry["code"], entry["detail"]) for entry in content["findings"]]
         return cls(findings, content["cases"])
 
-    def to_text(self):
-        """Form for a person, one line a finding, fatal ones first."""
+    def to_text(self) -> str:
+        """Return the report as readable text, one line per finding, with fatal findings first."""
         lines = [f"{self.cases} cases checked: {len(self.fatal)} fatal findings, {len(self.findings)} in all."]
         for finding in sorted(self.findings, key=lambda f: (f.severity != FATAL, f.case, f.code)):
             lines.append(f"{finding.severity:7}  {finding.case}  {finding.code}: {finding.detail} {finding.mend}")
         return "\n".join(lines) + "\n"
 
-    def write(self, folder):
+    def write(self, folder: str | os.PathLike) -> None:
         """Write `report.json` and `report.txt`."""
         write_text(Path(folder) / "report.json", self.to_json())
         write_text(Path(folder) / "report.txt", self.to_text())
 
 
-def check_pair(case, image, label, labels, modality):
-    """Findings about one case.
+def check_pair(case: str, image: Scan, label: Scan, labels: Collection[int], modality: str) -> list[Finding]:
+    """Check image and label of one case.
 
     Args:
-        case: Its name.
+        case: Name of the case.
         image: `Scan` of the image.
         label: `Scan` of the label.
-        labels: The values that may occur, integers.
-        modality: Of the archive.
+        labels: Allowed label values.
+        modality: Modality of the archive.
+
+    Returns:
+        The findings.
     """
-    found = []
+    findings = []
 
     def find(code, detail):
-        found.append(Finding(case, code, detail))
+        findings.append(Finding(case, code, detail))
 
     if label.voxels.ndim != 3:
         find("label_channels", f"The label has shape {label.voxels.shape}.")
@@ -121,24 +136,25 @@ def check_pair(case, image, label, labels, modality):
         find("unit_spacing", "Every side of a voxel is exactly 1 mm, which no CT scanner writes.")
     find_image(image.voxels, find)
     find_label(label.voxels, labels, find)
-    return found
+    return findings
 
 
-def find_image(voxels, find):
-    """Look for values that no network should see."""
+def find_image(voxels: np.ndarray, find: Callable[[str, str], None]) -> None:
+    """Call `find(code, detail)` for an image that is constant or not finite."""
     if voxels.dtype.kind == "f" and not np.isfinite(voxels).all():
         find("image_not_finite", f"{np.count_nonzero(~np.isfinite(voxels))} voxels are NaN or infinite.")
     elif voxels.min() == voxels.max():
         find("image_constant", f"Every voxel is {voxels.flat[0]}.")
 
 
-def find_label(voxels, labels, find):
-    """Look for values that are not declared classes."""
+def find_label(voxels: np.ndarray, labels: Collection[int], find: Callable[[str, str], None]) -> None:
+    """Call `find(code, detail)` for a label that is empty or has values that are not declared classes."""
     if voxels.dtype.kind == "f":
         if not np.isfinite(voxels).all():
             find("label_not_finite", f"{np.count_nonzero(~np.isfinite(voxels))} voxels are NaN or infinite.")
             return
-        # Archives store classes as floats with rounding of the scale factor; interpolated labels are far from integers.
+        # Some archives store classes as floats, with the rounding error of the scale factor. Interpolated labels, which
+        # are an error, lie far from integers.
         off = np.abs(voxels - np.rint(voxels)).max()
         if off > 1e-3:
             find("label_not_integer", f"A value is {off:.3g} away from an integer.")

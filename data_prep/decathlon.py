@@ -1,9 +1,11 @@
-"""Medical Segmentation Decathlon: any task in its layout (Antonelli et al., 2022; Simpson et al., 2019)."""
+"""Read any task in the layout of the Medical Segmentation Decathlon (Antonelli et al., 2022; Simpson et al., 2019)."""
 
 import hashlib
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from data_prep.archive import Archive, BadDataset, Case, natural
 from data_prep.prepared import sha256
@@ -13,13 +15,14 @@ URL = "https://msd-for-monai.s3-us-west-2.amazonaws.com/{task}.tar"
 
 @dataclass(frozen=True)
 class Task:
-    """One known archive: its name and the md5 of the official file."""
+    """Name and official md5 of one archive."""
 
     name: str
     md5: str
 
     @property
-    def url(self):
+    def url(self) -> str:
+        """Address of the archive."""
         return URL.format(task=self.name)
 
 
@@ -34,31 +37,32 @@ TASKS = {
 }
 
 
-def find_task(folder):
-    """The folder that holds `dataset.json`: `folder` itself or a folder up to two levels below (unpacked twice)."""
+def find_task(folder: str | os.PathLike) -> Path:
+    """Return the folder that contains `dataset.json`: `folder` itself, or a folder up to two levels below."""
     folder = Path(folder)
     for pattern in ("dataset.json", "*/dataset.json", "*/*/dataset.json"):
-        found = [path.parent for path in sorted(folder.glob(pattern)) if not path.parent.name.startswith(".")]
-        if len(found) == 1:
-            return found[0]
-        if found:
-            raise BadDataset(f"{folder} holds several tasks: {[path.name for path in found]}. Name one of them.")
+        tasks = [path.parent for path in sorted(folder.glob(pattern)) if not path.parent.name.startswith(".")]
+        if len(tasks) == 1:
+            return tasks[0]
+        if tasks:
+            raise BadDataset(f"{folder} holds several tasks: {[path.name for path in tasks]}. Name one of them.")
     raise BadDataset(
         f"{folder} holds no dataset.json. Expected the Decathlon layout: dataset.json, imagesTr, labelsTr."
     )
 
 
-def open_archive(folder):
-    """A task as an `Archive`.
+def open_archive(folder: str | os.PathLike) -> Archive:
+    """Open a task as an `Archive`.
 
-    `dataset.json` decides, never the folder's content: archives carry hidden companions of each file. `training` holds
-    `{image, label}`; entries of `test` may be strings, and the release key is misspelt in one task; neither is needed.
+    The cases are read from `training` in `dataset.json`, a list of `{image, label}`. The content of the folder is not
+    listed, because archives also contain hidden macOS files. Other entries of `dataset.json` differ between tasks and
+    are not needed.
 
     Args:
-        folder: Holds `dataset.json`, or has it up to two levels below.
+        folder: Folder with `dataset.json`, in it or up to two levels below.
 
     Raises:
-        BadDataset: If `dataset.json` is not of that form or leads out of the folder.
+        BadDataset: If `dataset.json` does not have this form, or names a file outside the folder.
     """
     folder = find_task(folder)
     description = folder / "dataset.json"
@@ -79,10 +83,12 @@ def open_archive(folder):
     return Archive(folder.name, cases, labels, modality, sha256(description))
 
 
-def check_archive(archive):
-    """Whether a local archive is the official one: `official_archive` is true, false, or `None` for unknown tasks.
+def check_archive(archive: str | os.PathLike) -> dict[str, Any]:
+    """Compare a local archive with the official one.
 
-    Another archive is accepted (it may have been packed again), and tables made from it say so.
+    Returns:
+        A dictionary with `official_archive`: true, false, or `None` for an unknown task. Another archive is accepted,
+        because it may have been repacked, and tables made from it say so.
     """
     task = TASKS.get(Path(archive).name.removesuffix(".tar"))
     if task is None:

@@ -1,4 +1,4 @@
-"""Unpack an archive that nobody has vouched for."""
+"""Unpack an untrusted archive safely."""
 
 import contextlib
 import os
@@ -15,7 +15,7 @@ MAX_MEMBERS = 100_000
 
 
 class HostileArchive(ValueError):
-    """An archive that tries something no dataset needs."""
+    """Raised for an archive that is unsafe to unpack: it contains links, devices, outside paths, or is too large."""
 
 
 class _Member(NamedTuple):
@@ -25,22 +25,28 @@ class _Member(NamedTuple):
     entry: Any
 
 
-def extract(archive, folder, max_member=MAX_MEMBER, max_total=MAX_TOTAL, max_members=MAX_MEMBERS):
+def extract(
+    archive: str | os.PathLike,
+    folder: str | os.PathLike,
+    max_member: int = MAX_MEMBER,
+    max_total: int = MAX_TOTAL,
+    max_members: int = MAX_MEMBERS,
+) -> None:
     """Unpack a tar or zip archive into a new folder.
 
-    Every member is looked at before the first byte is written. Only files and folders below `folder` are allowed.
-    Hidden files (`._*`, companions that macOS leaves, and its `__MACOSX`) are skipped.
+    All members are checked before the first byte is written. Only files and folders below `folder` are allowed. The
+    hidden files of macOS (`._*` and `__MACOSX`) are skipped.
 
     Args:
-        archive: Path of the `.tar`, `.tar.gz`, ..., or `.zip`.
-        folder: Folder that will hold the content. It appears whole or not at all.
-        max_member: Largest file, in bytes.
-        max_total: Sum of all files, in bytes.
-        max_members: Number of members.
+        archive: Path of the `.tar`, `.tar.gz` or `.zip` file.
+        folder: Folder for the content. It appears only when it is complete.
+        max_member: Largest allowed file, in bytes.
+        max_total: Largest allowed sum of all files, in bytes.
+        max_members: Largest allowed number of members.
 
     Raises:
         HostileArchive: For links, devices, absolute or parent paths, and sizes over a limit.
-        ValueError: If the file is no archive or ends early.
+        ValueError: If the file is not an archive or ends early.
     """
     archive, folder = Path(archive), Path(folder)
     partial = folder.with_name(folder.name + ".partial")
@@ -71,7 +77,7 @@ def extract(archive, folder, max_member=MAX_MEMBER, max_total=MAX_TOTAL, max_mem
 
 @contextlib.contextmanager
 def _opened(archive):
-    """Members and a function that opens one."""
+    """Yield the members, and a function that opens one."""
     if zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as file:
             yield (_zip_member(entry) for entry in file.infolist()), file.open
@@ -86,7 +92,7 @@ def _tar_member(entry):
 
 
 def _zip_member(entry):
-    # The upper half holds the Unix mode where there is one.
+    # The upper 16 bits contain the Unix mode, if there is one.
     mode = stat.S_IFMT(entry.external_attr >> 16)
     kind = "folder" if entry.is_dir() else "file" if mode in (0, stat.S_IFREG) else "other"
     return _Member(entry.filename, entry.file_size, kind, entry)

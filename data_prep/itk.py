@@ -1,6 +1,9 @@
-"""DICOM, MHD and NRRD by SimpleITK, as `Scan`s: voxels (x, y, z), affine to millimetres in RAS as in NIfTI."""
+"""Read DICOM, MHD and NRRD files with SimpleITK, and convert them to `Scan`s with the conventions of NIfTI (RAS)."""
 
+import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import nibabel
 import numpy as np
@@ -12,8 +15,8 @@ from keras_uq.preprocessing.nifti import MAX_BYTES
 PATIENT, SERIES, DESCRIPTION, MODALITY = "0010|0020", "0020|000e", "0008|103e", "0008|0060"
 
 
-def read_tags(path, tags):
-    """Some DICOM tags of a file, stripped text; `None` for a file that is no DICOM. Absent tags are empty."""
+def read_tags(path: str | os.PathLike, tags: Sequence[str]) -> list[str] | None:
+    """Read DICOM tags of a file as stripped text. A missing tag is empty; a file that is not DICOM gives `None`."""
     reader = _sitk().ImageFileReader()
     reader.SetFileName(str(path))
     reader.SetImageIO("GDCMImageIO")
@@ -24,15 +27,15 @@ def read_tags(path, tags):
     return [reader.GetMetaData(tag).strip() if reader.HasMetaDataKey(tag) else "" for tag in tags]
 
 
-def list_series(folder):
-    """`{series: files in the order of their places along the slice normal}` of one folder of DICOM files."""
+def list_series(folder: str | os.PathLike) -> dict[str, Sequence[str]]:
+    """List the DICOM series of one folder: `{series: files}`, with the files ordered along the slice normal."""
     reader = _sitk().ImageSeriesReader
-    found = reader.GetGDCMSeriesIDs(str(folder))
-    return {series: reader.GetGDCMSeriesFileNames(str(folder), series) for series in found}
+    identifiers = reader.GetGDCMSeriesIDs(str(folder))
+    return {series: reader.GetGDCMSeriesFileNames(str(folder), series) for series in identifiers}
 
 
-def read_series(files):
-    """An ITK image of a DICOM series. Its slices may be oblique: ITK sorts them along their normal.
+def read_series(files: Sequence[str]) -> Any:
+    """Read a DICOM series as an ITK image. The slices may be oblique, because ITK sorts them along their normal.
 
     Raises:
         BadScan: If a file cannot be read, or slices are missing (their distances differ by more than 1 %).
@@ -44,14 +47,16 @@ def read_series(files):
     try:
         return reader.Execute()
     except RuntimeError as error:
-        raise BadScan("unreadable", f"{Path(files[0]).parent.name} is no readable DICOM series ({error}).") from error
+        raise BadScan(
+            "unreadable", f"{Path(files[0]).parent.name} is not a readable DICOM series ({error})."
+        ) from error
 
 
-def read_image(path, max_bytes=MAX_BYTES):
-    """An ITK image of one file: DICOM SEG, MHD, NRRD, NIfTI.
+def read_image(path: str | os.PathLike, max_bytes: int = MAX_BYTES) -> Any:
+    """Read one file (DICOM SEG, MHD, NRRD or NIfTI) as an ITK image.
 
     Raises:
-        BadScan: `missing` (of an MHD also its `.raw`), `too_large` or `unreadable`.
+        BadScan: With the code `missing`, `too_large` or `unreadable` (also for an MHD file without its `.raw` file).
     """
     path, sitk = Path(path), _sitk()
     if not path.is_file():
@@ -69,28 +74,29 @@ def read_image(path, max_bytes=MAX_BYTES):
         raise BadScan("unreadable", f"{path.name} cannot be read{beside} ({_short(error)}).") from error
 
 
-def resample_label(label, image):
-    """A label image on the grid of another, nearest neighbour in physical space; 0 where it has no voxel."""
+def resample_label(label: Any, image: Any) -> Any:
+    """Resample a label to the grid of an image by nearest neighbour in physical space, with 0 outside the label."""
     sitk = _sitk()
     return sitk.Resample(label, image, sitk.Transform(), sitk.sitkNearestNeighbor, 0, label.GetPixelID())
 
 
-def overlap(label, image):
-    """Share of a label's foreground that lies within an image, in [0, 1]; 0 for an empty label."""
+def overlap(label: Any, image: Any) -> float:
+    """Estimate the share of a label's foreground that lies within an image, in [0, 1]; 0 for an empty label."""
     sitk = _sitk()
     voxels = np.argwhere(sitk.GetArrayViewFromImage(label) > 0)[:, ::-1]
     if not len(voxels):
         return 0.0
     size = np.array(image.GetSize())
-    some = voxels[:: max(len(voxels) // 1000, 1)]
-    places = [
-        image.TransformPhysicalPointToIndex(label.TransformIndexToPhysicalPoint(tuple(map(int, at)))) for at in some
+    sample = voxels[:: max(len(voxels) // 1000, 1)]
+    indices = [
+        image.TransformPhysicalPointToIndex(label.TransformIndexToPhysicalPoint(tuple(map(int, voxel))))
+        for voxel in sample
     ]
-    return float(np.mean([(0 <= np.array(place)).all() and (np.array(place) < size).all() for place in places]))
+    return float(np.mean([(0 <= np.array(index)).all() and (np.array(index) < size).all() for index in indices]))
 
 
-def to_scan(image):
-    """A `Scan` of an ITK image. ITK counts in LPS; NIfTI in RAS."""
+def to_scan(image: Any) -> Scan:
+    """Convert an ITK image to a `Scan`. ITK uses LPS coordinates, NIfTI uses RAS."""
     voxels = np.ascontiguousarray(_sitk().GetArrayFromImage(image).transpose(2, 1, 0))
     direction = np.array(image.GetDirection()).reshape(3, 3)
     affine = np.eye(4)
@@ -102,19 +108,21 @@ def to_scan(image):
 
 
 def _check_distances(files):
-    places = []
+    positions = []
     for file in files:
-        found = read_tags(file, ("0020|0032", "0020|0037"))
-        if found is None or not all(found):
-            raise BadScan("unreadable", f"{Path(file).name} has no place in space (ImagePositionPatient).")
-        position, orientation = (np.array([float(x) for x in text.split("\\")]) for text in found)
-        places.append(float(np.cross(orientation[:3], orientation[3:]) @ position))
-    steps = np.diff(places)
+        tags = read_tags(file, ("0020|0032", "0020|0037"))
+        if tags is None or not all(tags):
+            raise BadScan(
+                "unreadable", f"{Path(file).name} has no position (ImagePositionPatient, ImageOrientationPatient)."
+            )
+        position, orientation = (np.array([float(x) for x in text.split("\\")]) for text in tags)
+        positions.append(float(np.cross(orientation[:3], orientation[3:]) @ position))
+    steps = np.diff(positions)
     if len(steps) and (np.ptp(steps) > 0.01 * abs(np.median(steps)) + 1e-3 or np.median(steps) == 0):
         raise BadScan(
             "truncated",
             f"The slices of {Path(files[0]).parent.name} are {min(abs(steps)):.3g} to {max(abs(steps)):.3g} mm apart: "
-            "some are missing or stand twice.",
+            "some are missing or duplicated.",
         )
 
 

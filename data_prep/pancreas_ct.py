@@ -1,6 +1,7 @@
-"""NIH Pancreas-CT (Roth et al., 2015): 80 portal-venous CT, doi 10.7937/K9/TCIA.2016.tNB1kqBU, CC BY 3.0."""
+"""Read NIH Pancreas-CT (Roth et al., 2015): 80 portal-venous CT, doi 10.7937/K9/TCIA.2016.tNB1kqBU, CC BY 3.0."""
 
 import itertools
+import os
 import re
 from pathlib import Path
 
@@ -22,44 +23,45 @@ HOW_TO_GET = (
 )
 PATIENT = re.compile(r"PANCREAS_(\d{4})", re.IGNORECASE)
 LABEL = re.compile(r"label(\d{4})\.nii(\.gz)?")
-# The same scan as case 2, cropped otherwise. Withdrawn in 2020; the labels still hold them.
+# Duplicates of case 2 with a different crop. The images were withdrawn in 2020; the labels still contain them.
 WITHDRAWN = ("0025", "0070")
-# Zhang et al. (2025), Section 4: 56, 8 and 16 of 80.
+# Zhang et al. (2025), Section 4, use 56, 8 and 16 of 80 cases.
 TEST, VALIDATION = 0.2, 0.125
-# Mean of an enhanced pancreas, generously, and what is looked at of its tissue, in HU.
+# Plausible range for the mean of an enhanced pancreas, in HU (a wide range).
 PLAUSIBLE = (0.0, 200.0)
+# Intensities are clipped to this range, in HU, before the standard deviation within the mask is computed.
 TISSUE = (-200.0, 300.0)
 
 
-def is_pancreas_ct(folder):
-    """Whether a folder holds this collection: labels by its names."""
+def is_pancreas_ct(folder: str | os.PathLike) -> bool:
+    """Whether a folder contains this collection, judged by the file names of its labels."""
     return any(LABEL.fullmatch(path.name) for path in Path(folder).rglob("label*.nii*"))
 
 
-def open_archive(folder):
-    """Every case with a series and a label; the two that were withdrawn are left out.
+def open_archive(folder: str | os.PathLike) -> Archive:
+    """Open all cases with a series and a label, except the two that were withdrawn.
 
-    Series and labels are stored upside down and front to back alike, and some copies otherwise: both are brought to RAS
-    by their own headers and then paired voxel by voxel. Origins of labels are not used. `check_case` then looks whether
-    the mask lies on a pancreas.
+    The axes of series and labels are flipped equally in the official files, but not in all copies. Both are therefore
+    reoriented to RAS by their own headers and then paired voxel by voxel. The origins of the labels are wrong and not
+    used. `check_case` checks that the mask lies on a pancreas.
 
     Raises:
-        BadDataset: If a label has no series, a series no label, or a patient several series.
+        BadDataset: If a label has no series, a series has no label, or a patient has several series.
     """
     labels = {}
     for path in sorted(Path(folder).rglob("label*.nii*")):
-        found = LABEL.fullmatch(path.name)
-        if found and not path.name.startswith("."):
-            labels.setdefault(found[1], path)
+        match = LABEL.fullmatch(path.name)
+        if match and not path.name.startswith("."):
+            labels.setdefault(match[1], path)
     series = _series(folder)
     numbers = sorted((set(labels) | set(series)) - set(WITHDRAWN))
-    lacking = [
+    incomplete = [
         f"{number} has no {'series' if number in labels else 'label'}"
         for number in numbers
         if number not in labels or number not in series
     ]
-    if lacking or not numbers:
-        raise BadDataset(f"{Path(folder).name}: {'; '.join(lacking) or 'no case'}. {HOW_TO_GET}")
+    if incomplete or not numbers:
+        raise BadDataset(f"{Path(folder).name}: {'; '.join(incomplete) or 'no case'}. {HOW_TO_GET}")
     cases = tuple(Case(f"PANCREAS_{number}", series[number][0], labels[number]) for number in numbers)
     files = {case.image: series[case.name[-4:]] for case in cases}
     return Archive(
@@ -76,8 +78,8 @@ def open_archive(folder):
     )
 
 
-def to_ras(scan):
-    """The scan with axes to the right, to the front and upwards, by its own affine."""
+def to_ras(scan: Scan) -> Scan:
+    """Reorient a scan by its affine so that its axes point right, anterior and superior."""
     change = orientations.io_orientation(scan.affine)
     voxels = orientations.apply_orientation(scan.voxels, change)
     affine = scan.affine @ orientations.inv_ornt_aff(change, scan.voxels.shape)
@@ -86,27 +88,31 @@ def to_ras(scan):
     return Scan(np.ascontiguousarray(voxels), affine, zooms, header)
 
 
-def check_case(image, label):
-    """Does the mask lie on a pancreas? Its mean must be that of one; no flipped mask may lie on more even tissue.
+def check_case(image: Scan, label: Scan) -> list[tuple[str, str]]:
+    """Check that the mask lies on a pancreas.
+
+    The mean intensity within the mask must be plausible for a pancreas, and no flipped mask may have a plausible mean
+    and a smaller standard deviation.
 
     Args:
         image: `Scan` in HU.
         label: `Scan` of the mask, same shape.
 
     Returns:
-        `(code, detail)` pairs: `label_off_organ` or `label_uneven`.
+        `(code, detail)` pairs with the code `label_off_organ` or `label_uneven`.
     """
     mask = label.voxels > 0
     if mask.shape != image.voxels.shape or not mask.any():
         return []
-    found = {}
+    statistics = {}
     for axes in itertools.chain.from_iterable(itertools.combinations((1, 2), count) for count in (0, 1, 2)):
         tissue = image.voxels[np.flip(mask, axes) if axes else mask]
-        found["".join("xyz"[axis] for axis in axes)] = (float(tissue.mean()), float(np.clip(tissue, *TISSUE).std()))
-    mean, std = found.pop("")
-    likely = {name: spread for name, (other, spread) in found.items() if _is_plausible(other)}
+        flip = "".join("xyz"[axis] for axis in axes)
+        statistics[flip] = (float(tissue.mean()), float(np.clip(tissue, *TISSUE).std()))
+    mean, std = statistics.pop("")
+    likely = {flip: spread for flip, (other, spread) in statistics.items() if _is_plausible(other)}
     if not _is_plausible(mean):
-        hint = f" Flipped along {' or '.join(likely)} it would not be." if likely else ""
+        hint = f" Flipped along {' or '.join(likely)} it would be plausible." if likely else ""
         return [("label_off_organ", f"The mask's mean is {mean:.0f} HU, which no pancreas has.{hint}")]
     if likely and min(likely.values()) < std:
         name = min(likely, key=likely.get)
@@ -120,19 +126,23 @@ def _is_plausible(mean):
 
 
 def _series(folder):
-    """`{number: files in the order of their places}` of every patient."""
+    """The series of each patient: `{number: files}`, with the files ordered along the slice normal."""
     folders = {}
     for path in sorted(Path(folder).rglob("*")):
-        found = PATIENT.findall(str(path.relative_to(folder)))
-        if found and path.is_file() and not path.name.startswith(".") and path.suffix.lower() in (".dcm", ""):
-            folders.setdefault(found[-1], set()).add(path.parent)
+        numbers = PATIENT.findall(str(path.relative_to(folder)))
+        if numbers and path.is_file() and not path.name.startswith(".") and path.suffix.lower() in (".dcm", ""):
+            folders.setdefault(numbers[-1], set()).add(path.parent)
     series = {}
-    for number, of_patient in folders.items():
-        found = [files for each in sorted(of_patient) for files in itk.list_series(each).values()]
-        if len(found) > 1:
-            raise BadDataset(f"PANCREAS_{number} has {len(found)} series where the collection has one. {HOW_TO_GET}")
-        if found:
-            series[number] = [Path(file) for file in found[0]]
+    for number, patient_folders in folders.items():
+        file_lists = [
+            files for patient_folder in sorted(patient_folders) for files in itk.list_series(patient_folder).values()
+        ]
+        if len(file_lists) > 1:
+            raise BadDataset(
+                f"PANCREAS_{number} has {len(file_lists)} series where the collection has one. {HOW_TO_GET}"
+            )
+        if file_lists:
+            series[number] = [Path(file) for file in file_lists[0]]
     return series
 
 

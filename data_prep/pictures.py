@@ -1,10 +1,12 @@
-"""The five picture datasets of Yeung et al. (2021): a case is a colour picture and one mask of its size."""
+"""Read the five picture datasets of Yeung et al. (2021). A case is a colour picture with a mask of the same size."""
 
 import csv
+import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +14,7 @@ from data_prep.archive import Archive, BadDataset, Case, digest_of, natural
 from data_prep.prepared import sha256
 from keras_uq.preprocessing import BadScan, Scan
 
-# Files of the collections: name -> (collection, URL or None where a login is needed, checksum or None).
+# Files of the collections: name -> (collection, URL or None if a login is needed, checksum or None).
 ISIC = "https://isic-challenge-data.s3.amazonaws.com/2018/"
 FILES = {
     "training.zip": ("drive", None, "sha256:7101e19598e2b7aacdbd5e6e7575057b9154a4aaec043e0f4e28902bf4e2e209"),
@@ -30,8 +32,9 @@ FILES = {
     ),
 }
 
-# Masks come as 0 and 255, some with shades between after a conversion.
+# Masks contain 0 and 255; some contain values in between, from a conversion. Values above this are foreground.
 THRESHOLD = 127
+# Number of folds of the official 20 labelled images of DRIVE.
 FOLDS = 5
 
 
@@ -40,31 +43,31 @@ class Collection:
     """One dataset.
 
     Args:
-        key: Its folder below the data folder.
-        name: As printed.
-        foreground: What the masks show.
-        modality: Of the pictures.
-        counts: Printed sizes of the training, validation and test set.
-        find: `folder -> root`, the folder that holds its parts, or `None` if `folder` is another dataset.
-        cases: `root -> cases`.
-        how_to_get: Printed by errors about absent data.
+        key: Name of its folder below the data folder.
+        name: Name as printed in the paper.
+        foreground: Name of the foreground class.
+        modality: Modality of the pictures.
+        counts: Sizes of the training, validation and test set in the paper.
+        find: Function from a folder to the root of the dataset in it, or to `None` if there is another dataset.
+        cases: Function from the root to the list of cases.
+        how_to_get: Instructions that errors about missing data print.
     """
 
     key: str
     name: str
     foreground: str
     modality: str
-    counts: tuple
-    find: Callable
-    cases: Callable
+    counts: tuple[int, int, int]
+    find: Callable[[Path], Path | None]
+    cases: Callable[[Path], list[Case]]
     how_to_get: str
 
 
-def open_archive(folder):
-    """The collection in `folder` as an `Archive`, or `None` if it holds none.
+def open_archive(folder: str | os.PathLike) -> Archive | None:
+    """Open the collection in `folder` as an `Archive`. Returns `None` if there is no known collection.
 
     Raises:
-        BadDataset: If it is one without a case.
+        BadDataset: If the collection has no cases.
     """
     for collection in COLLECTIONS.values():
         root = collection.find(Path(folder))
@@ -88,34 +91,44 @@ def open_archive(folder):
     )
 
 
-def check_archive(archive, name):
-    """Whether a local archive is the official one of the collection `name`: `official_archive`, `None` for unknown."""
+def check_archive(archive: str | os.PathLike, name: str) -> dict[str, Any]:
+    """Compare a local archive with the official one of the collection `name`.
+
+    Returns:
+        A dictionary with `official_archive`: true, false, or `None` if no official checksum is known.
+    """
     key, _, checksum = FILES.get(Path(archive).name, (None, None, None))
     if checksum is None or COLLECTIONS[key].name != name:
         return {"official_archive": None}
-    found = sha256(archive)
-    return {"official_archive": f"sha256:{found}" == checksum, "archive_sha256": found, "official": checksum}
+    digest = sha256(archive)
+    return {"official_archive": f"sha256:{digest}" == checksum, "archive_sha256": digest, "official": checksum}
 
 
-def read_picture(path):
-    """A picture as a `Scan` of one slice, `(width, height, 1, 3)`, uint8; greys are repeated, transparency is dropped.
+def read_picture(path: Path) -> Scan:
+    """Read a picture as a `Scan` of one slice, uint8 `(width, height, 1, 3)`.
+
+    Grey pictures are converted to three equal channels; transparency is dropped.
 
     Raises:
-        BadScan: `missing`, `unreadable`, `truncated` or `too_large`.
+        BadScan: With the code `missing`, `unreadable`, `truncated` or `too_large`.
     """
     return _scan(_decode(path, "RGB").transpose(1, 0, 2)[:, :, np.newaxis])
 
 
-def read_mask(path):
-    """A mask as a `Scan`, `(width, height, 1)` of 0 and 1: what is lighter than half. Raises as `read_picture` does."""
+def read_mask(path: Path) -> Scan:
+    """Read a mask as a `Scan`, `(width, height, 1)`, with 1 where the picture is brighter than half.
+
+    Raises:
+        BadScan: As `read_picture` does.
+    """
     return _scan((_decode(path, "L") > THRESHOLD).T[:, :, np.newaxis].astype("uint8"))
 
 
-def read_masks(folder):
-    """The union of all masks in a folder, one a nucleus, as `read_mask` gives one.
+def read_masks(folder: str | os.PathLike) -> Scan:
+    """Read the union of all masks in a folder, one mask per nucleus, like `read_mask`.
 
     Raises:
-        BadScan: Also `missing` for no mask, and `shape_mismatch` for masks of several sizes.
+        BadScan: As `read_picture` does; also `missing` if there is no mask, and `shape_mismatch` if sizes differ.
     """
     paths = sorted(_pictures(Path(folder), (".png",)))
     if not paths:
@@ -129,17 +142,19 @@ def read_masks(folder):
     return _scan(union.T[:, :, np.newaxis].astype("uint8"))
 
 
-def split_counts(cases, seed, counts, grouped=False):
-    """Shuffle and split in the proportions of `counts`.
+def split_counts(
+    cases: Sequence[Case], seed: int, counts: tuple[int, int, int], grouped: bool = False
+) -> dict[str, list[str]]:
+    """Shuffle the cases and split them in the proportions of `counts`.
 
     Args:
         cases: `Case` objects.
-        seed: Of the shuffle.
-        counts: Sizes of training, validation and test set; met exactly if their sum is the number of cases.
-        grouped: Keep the cases of a group in one set. The sizes are then met as nearly as whole groups allow.
+        seed: Random seed of the shuffle.
+        counts: Sizes of training, validation and test set. They are exact if their sum is the number of cases.
+        grouped: Whether to keep the cases of a group in one set. The sizes are then only approximate.
 
     Returns:
-        Sorted names under `train`, `validation` and `test`, each with at least one.
+        Sorted names under `train`, `validation` and `test`, with at least one name each.
     """
     groups = {}
     for case in cases:
@@ -152,7 +167,7 @@ def split_counts(cases, seed, counts, grouped=False):
     order = [sorted(groups)[index] for index in rng.permutation(len(groups))]
     sets = {"test": [], "validation": [], "train": []}
     for position, name in enumerate(order):
-        left = len(order) - position  # Later sets need a group each.
+        left = len(order) - position  # Each of the later sets needs at least one group.
         if len(sets["test"]) < tests and left > 2:
             sets["test"] += groups[name]
         elif len(sets["validation"]) < validations and (left > 1 or not sets["validation"]):
@@ -175,7 +190,7 @@ def _splits(collection, cases):
 
 
 def _drive_splits(cases):
-    """The authors' split of 40 labelled images; of the official 20, five folds of 13, 3 and 4."""
+    """The authors' split if all 40 images are labelled; else five folds (13, 3 and 4 images) of the official 20."""
     if any(case.group == "test" for case in cases):
 
         def authors(good, seed):
@@ -211,7 +226,7 @@ def _decode(path, mode):
     except Image.DecompressionBombError as error:
         raise BadScan("too_large", f"{path.name} declares too many pixels ({error}).") from error
     except UnidentifiedImageError as error:
-        raise BadScan("unreadable", f"{path.name} is no picture.") from error
+        raise BadScan("unreadable", f"{path.name} is not a picture.") from error
     except (OSError, SyntaxError, ValueError) as error:  # Pillow raises all three for damaged files.
         raise BadScan("truncated", f"{path.name} is damaged or ends early ({error}).") from error
 
@@ -221,14 +236,14 @@ def _scan(voxels):
 
 
 def _pictures(folder, suffixes):
-    """Files of these kinds; hidden companions are passed over."""
+    """Files with these suffixes, except hidden ones."""
     if not folder.is_dir():
         return []
     return [path for path in folder.iterdir() if path.suffix.lower() in suffixes and path.name[0] not in "._"]
 
 
 def _below(folder, *parts, depth=3):
-    """The first folder, up to `depth` levels below, that has all of `parts` as folders."""
+    """The first folder, up to `depth` levels below, that contains all of `parts` as folders."""
     for level in range(depth + 1):
         for candidate in sorted(folder.glob("/".join(["*"] * level)) if level else [folder]):
             if candidate.name[:1] not in "._" and all((candidate / part).is_dir() for part in parts):
@@ -237,7 +252,7 @@ def _below(folder, *parts, depth=3):
 
 
 def _find_dsb2018(folder):
-    """The folder of the 64-digit folders; the archive has no folder above them."""
+    """The folder that contains the folders named by 64 digits; these are at the top level of the archive."""
     for level in range(3):
         for candidate in sorted(folder.glob("/".join(["*"] * level)) if level else [folder]):
             if candidate.is_dir() and any(_is_dsb_case(path) for path in candidate.iterdir()):
@@ -259,7 +274,7 @@ def _drive_cases(root):
     for part in ("training", "test"):
         masks = root / part / "1st_manual"
         if part == "test" and not masks.is_dir():
-            continue  # The official archive has no vessels of the test images.
+            continue  # The official archive has no vessel masks for the test images.
         for path in _pictures(root / part / "images", (".tif", ".png")):
             number = path.name.partition("_")[0]
             cases.append(Case(f"{number}_{part}", path, masks / f"{number}_manual1.gif", part))
@@ -278,17 +293,17 @@ def _isic2018_cases(root):
 
 def _cvc_cases(root):
     groups, suffixes = {}, (".tif", ".png")
-    # Repacked copies have it one folder above their TIF and PNG.
-    listed = next((path for path in (root / "metadata.csv", root.parent / "metadata.csv") if path.exists()), None)
-    if listed is not None:
-        with open(listed, newline="") as file:
+    # Repacked copies have metadata.csv one folder above the folders with TIF and PNG files.
+    metadata = next((path for path in (root / "metadata.csv", root.parent / "metadata.csv") if path.exists()), None)
+    if metadata is not None:
+        with open(metadata, newline="") as file:
             groups = {line["frame_id"]: line["sequence_id"] for line in csv.DictReader(file)}
-    found = _pictures(root / "Original", suffixes)
-    return [Case(path.stem, path, root / "Ground Truth" / path.name, groups.get(path.stem)) for path in found]
+    images = _pictures(root / "Original", suffixes)
+    return [Case(path.stem, path, root / "Ground Truth" / path.name, groups.get(path.stem)) for path in images]
 
 
-def _manual(name, where, layout):
-    return f"{name} cannot be downloaded automatically: {where}. Expected there, or somewhere below: {layout}."
+def _manual(name, instructions, layout):
+    return f"{name} cannot be downloaded automatically: {instructions}. Expected there, or somewhere below: {layout}."
 
 
 COLLECTIONS = {

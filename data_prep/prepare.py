@@ -1,22 +1,24 @@
-"""From an archive to a prepared folder: open, check, apply the preprocessing, split."""
+"""Prepare an archive for training: open it, check it, apply the preprocessing, and split its cases."""
 
 import dataclasses
 import hashlib
 import json
 import os
 import shutil
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
 import numpy as np
 
 from data_prep import acdc, atlas, brats, decathlon, pancreas_ct, pictures, prostate
-from data_prep.archive import BadDataset
+from data_prep.archive import Archive, BadDataset
 from data_prep.checks import FATAL, Finding, Report, check_pair
 from data_prep.extract import extract
-from data_prep.prepared import Writer, sha256
-from keras_uq.preprocessing import BadScan
+from data_prep.prepared import Prepared, Writer, sha256
+from keras_uq.preprocessing import BadScan, Preprocessing
 
-# How to tell an archive's layout, and how to open it. Pictures and the Decathlon follow.
+# A test that recognises the layout of an archive, and the function that opens it. If none matches, the pictures and
+# then the Decathlon are tried.
 LAYOUTS = (
     (atlas.is_atlas, atlas.open_archive),
     (acdc.is_acdc, acdc.open_archive),
@@ -27,19 +29,20 @@ LAYOUTS = (
 )
 
 
-def open_source(source, unpacked):
-    """An archive of any known layout.
+def open_source(source: str | os.PathLike, unpacked: str | os.PathLike) -> Archive:
+    """Open an archive of any known layout.
 
     Args:
-        source: A folder, a `.tar` or `.zip` of one, or a folder of such files whose contents belong together.
-        unpacked: Where archives are unpacked, once.
+        source: A folder, a `.tar` or `.zip` file of it, or a folder that contains only such files, which are unpacked
+            into one folder.
+        unpacked: Folder for unpacked archives. An archive that was unpacked before is not unpacked again.
 
     Returns:
         `Archive`.
 
     Raises:
-        BadDataset: If the folder has no known layout.
-        HostileArchive: If the file tries something no dataset needs.
+        BadDataset: If the layout is unknown.
+        HostileArchive: If a file is unsafe to unpack (see `extract`).
     """
     folder, archives = Path(source), archives_of(source)
     if archives:
@@ -47,23 +50,23 @@ def open_source(source, unpacked):
         if not folder.exists():
             folder.parent.mkdir(parents=True, exist_ok=True)
             _unpack(archives, folder)
-    for known, open_it in LAYOUTS:
-        if known(folder):
-            return open_it(folder)
+    for matches, open_archive in LAYOUTS:
+        if matches(folder):
+            return open_archive(folder)
     return pictures.open_archive(folder) or decathlon.open_archive(folder)
 
 
-def archives_of(source):
-    """The archive files that `source` is, or that it holds if it is a folder of nothing else; else none."""
+def archives_of(source: str | os.PathLike) -> list[Path]:
+    """Return the archive files of a source: the file itself, or the files of a folder with only archives in it."""
     source = Path(source)
     if source.is_file():
         return [source]
-    found = [path for path in sorted(source.glob("*")) if not path.name.startswith(".")]
-    return found if all(path.suffix in (".zip", ".tar") for path in found) else []
+    paths = [path for path in sorted(source.glob("*")) if not path.name.startswith(".")]
+    return paths if all(path.suffix in (".zip", ".tar") for path in paths) else []
 
 
 def _unpack(archives, folder):
-    """Unpack into one folder, which appears whole or not at all."""
+    """Unpack archives into one folder, which appears only when it is complete."""
     if len(archives) == 1:
         extract(archives[0], folder)
         return
@@ -81,37 +84,38 @@ def _unpack(archives, folder):
 
 
 def prepare(
-    source,
-    output,
-    preprocessing,
-    foreground=None,
-    max_cases=None,
-    split=None,
-    split_seed=0,
-    skip_bad=False,
-    same_size=True,
-    track=list,
-):
+    source: str | os.PathLike,
+    output: str | os.PathLike,
+    preprocessing: Preprocessing,
+    foreground: Collection[int] | None = None,
+    max_cases: int | None = None,
+    split: str | None = None,
+    split_seed: int = 0,
+    skip_bad: bool = False,
+    same_size: bool = True,
+    track: Callable[[Iterable], Iterable] = list,
+) -> Prepared:
     """Prepare an archive for training.
 
     Args:
-        source: What `open_source` takes.
+        source: Archive or folder, as in `open_source`.
         output: Folder to write.
-        preprocessing: `Preprocessing`. If its slices are not resized, smaller ones are padded to the largest of the
-            dataset, so that slices of all cases can share a batch.
-        foreground: Label values that make the one foreground class, as `{1, 2}`; `None` keeps the classes.
-        max_cases: Use only this many cases, drawn with `split_seed`.
-        split: Name of one of the archive's ways to split it; its usual one by default.
-        split_seed: Of the split.
-        skip_bad: Leave out cases with fatal findings, which the report then names.
-        same_size: Pad slices as said; with `False` every case keeps the size of its own.
-        track: Wraps the list of cases, for a progress bar.
+        preprocessing: The `Preprocessing`. If it neither resizes nor crops slices, all slices are padded to the largest
+            one of the dataset, so that slices of different cases can share a batch.
+        foreground: Label values that are merged to one foreground class, such as `{1, 2}`; `None` keeps the classes.
+        max_cases: Largest number of cases to use, drawn with `split_seed`; `None` uses all.
+        split: Name of one of the splits of the archive; by default its first one.
+        split_seed: Random seed of the split.
+        skip_bad: Whether to skip cases with fatal findings instead of failing. The report names them.
+        same_size: Whether to pad slices to equal size; with `False` each case keeps its size.
+        track: Function that wraps the list of cases, for a progress bar.
 
     Returns:
         The `Prepared` folder.
 
     Raises:
-        BadDataset: With the report on all cases, if one has a fatal finding and `skip_bad` is not set.
+        BadDataset: If a case has a fatal finding and `skip_bad` is not set. The message contains the report on all
+            cases.
     """
     source = Path(source)
     archive = open_source(source, Path(output).parent / "unpacked")
@@ -119,9 +123,9 @@ def prepare(
     if source.is_file():
         provenance["archive_sha256"] = sha256(source)
     for file in archives_of(source):
-        found = pictures.check_archive(file, archive.name) if archive.pictures else decathlon.check_archive(file)
-        # One archive that is not official is enough to say so.
-        origin = origin if origin["official_archive"] is False else found
+        checked = pictures.check_archive(file, archive.name) if archive.pictures else decathlon.check_archive(file)
+        # The data are not official if any of the files is not.
+        origin = origin if origin["official_archive"] is False else checked
     cases, labels = archive.cases, archive.labels
     if max_cases is not None and max_cases < len(cases):
         chosen = np.random.default_rng(split_seed).permutation(len(cases))[:max_cases]
@@ -130,7 +134,7 @@ def prepare(
     if unknown:
         raise BadDataset(f"`foreground` names the labels {sorted(unknown)}; {archive.name} has {labels}.")
     if split is not None and split not in archive.splits:
-        raise BadDataset(f"{archive.name} cannot be split by {split!r}. Ways: {', '.join(archive.splits)}.")
+        raise BadDataset(f"{archive.name} cannot be split by {split!r}. Available splits: {', '.join(archive.splits)}.")
     if archive.pictures and preprocessing.size is None:
         raise BadDataset(f"The pictures of {archive.name} differ in size: give `size`.")
     if same_size:
@@ -158,7 +162,7 @@ def prepare(
     if report.fatal and not skip_bad:
         writer.discard()
         raise BadDataset(
-            f"{len(cases) - len(good)} of {len(cases)} cases cannot be used. Mend them, or leave them out with "
+            f"{len(cases) - len(good)} of {len(cases)} cases cannot be used. Repair them, or skip them with "
             f"--skip-bad.\n{report.to_text()}"
         )
     sets = archive.splits[split or next(iter(archive.splits))](good, split_seed)
@@ -168,7 +172,7 @@ def prepare(
 
 
 def _prepare_case(case, archive, foreground, preprocessing, writer):
-    """Check and write one case. Returns its findings and a digest of its image, `None` if it cannot be read."""
+    """Check and write one case. Returns its findings and the digest of its image (`None` if it cannot be read)."""
     record = writer.record(case.name)
     if record is not None:
         return [Finding(case.name, *finding) for finding in record["notes"]["findings"]], record["notes"]["digest"]
@@ -182,7 +186,7 @@ def _prepare_case(case, archive, foreground, preprocessing, writer):
         return findings, None
     image, label = scans
     findings = check_pair(case.name, image, label, archive.labels, archive.modality)
-    findings += [Finding(case.name, *found) for found in archive.check(image, label)]
+    findings += [Finding(case.name, code, detail) for code, detail in archive.check(image, label)]
     digest = hashlib.sha256(np.ascontiguousarray(image.voxels)).hexdigest()
     if any(finding.severity == FATAL for finding in findings):
         return findings, digest
@@ -209,22 +213,22 @@ def _full_mask(classes):
 
 
 def _write_example(case, archive, preprocessing, foreground, path):
-    """One slice, the one with most foreground, after each step: what a person looks at before believing the rest."""
+    """Write one slice (the one with most foreground) after each preprocessing step, for visual checks."""
     image, label = archive.read_image(case.image), archive.read_label(case.label)
     unresized = dataclasses.replace(preprocessing, size=None, canvas=None, crop=None, multiple=1)
     mask = unresized.mask(_classes(label, foreground), image.scaled_affine)[..., 0] > 0
-    at = int(np.argmax(mask.sum(axis=(1, 2))))
+    index = int(np.argmax(mask.sum(axis=(1, 2))))
     stages = {
         "original": dataclasses.replace(unresized, window=None, percentiles=None, zscore=False, median=None),
         "rescaled": dataclasses.replace(unresized, median=None),
         "filtered": unresized,
     }
-    pictures = {name: steps.image(image.voxels, image.scaled_affine)[0][at, :, :, 0] for name, steps in stages.items()}
-    np.savez_compressed(path, case=np.array(case.name), slice=np.array(at), mask=mask[at], **pictures)
+    slices = {name: steps.image(image.voxels, image.scaled_affine)[0][index, :, :, 0] for name, steps in stages.items()}
+    np.savez_compressed(path, case=np.array(case.name), slice=np.array(index), mask=mask[index], **slices)
 
 
 def _with_canvas(preprocessing, archive, cases):
-    """The preprocessing with a canvas that holds the slices of every case, if slices keep their size."""
+    """Add a canvas for the largest slice of all cases, unless the preprocessing resizes, pads or crops slices."""
     if any((preprocessing.size, preprocessing.canvas, preprocessing.crop)):
         return preprocessing
     sides = []
@@ -232,7 +236,7 @@ def _with_canvas(preprocessing, archive, cases):
         try:
             sides.append(preprocessing.slice_shape(*archive.read_geometry(case.image)))
         except BadScan:
-            continue  # Reported when the case is read.
+            continue  # The error is reported when the case is read.
     if not sides:
         return preprocessing
     height, width = (max(side) for side in zip(*sides))

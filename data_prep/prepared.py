@@ -1,16 +1,16 @@
-"""The one prepared format: a folder of memory-mapped arrays and of text a person can read.
+"""Write and read a prepared dataset: a folder of arrays that can be memory-mapped, with JSON, CSV and text files.
 
     dataset.json            name, source, labels, preprocessing, split, fingerprint
-    cases.csv               one line a case: slices, size, spacing, foreground voxels
-    report.json, report.txt what the checks of the archive found
+    cases.csv               one line per case: slices, size, spacing, foreground voxels
+    report.json, report.txt findings of the checks
     example.npz             one slice of a test case after each step of the preprocessing
     cases/<case>/image.npy  float32 (depth, height, width, channels)
     cases/<case>/mask.npy   uint8 (depth, height, width, 1)
-    cases/<case>/full.npy   uint8 (1, height, width, 1), of pictures alone: the mask in the size of the file
-    cases/<case>/case.json  written last: sizes and the sha256 of the arrays
+    cases/<case>/full.npy   uint8 (1, height, width, 1), for pictures only: the mask in the original size
+    cases/<case>/case.json  sizes, and the sha256 of the arrays; written after the arrays
 
-A picture is a volume of one slice. A folder under preparation is called `<name>.partial`; it is renamed when whole, and
-a preparation that was interrupted takes up the finished cases.
+A picture is a volume of one slice. The folder is called `<name>.partial` until it is complete. An interrupted
+preparation resumes with the cases that are not finished.
 """
 
 import csv
@@ -20,6 +20,7 @@ import os
 import platform
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -27,19 +28,19 @@ FORMAT = 1
 
 
 class DamagedData(ValueError):
-    """A prepared folder that is not what it was when it was written."""
+    """Raised for a prepared folder that is incomplete or was changed after it was written."""
 
 
 class Writer:
-    """Writes a prepared folder, case by case.
+    """Write a prepared folder, case by case.
 
     Args:
-        folder: Where the whole folder will stand.
-        config: JSON types that decide the content (source, preprocessing, labels). Finished cases of an interrupted
-            preparation are taken up only if it had the same.
+        folder: Path of the finished folder.
+        config: Settings that determine the content (source, preprocessing, labels), as JSON types. The finished cases
+            of an interrupted preparation are kept only if its settings were the same.
     """
 
-    def __init__(self, folder, config):
+    def __init__(self, folder: str | os.PathLike, config: dict[str, Any]) -> None:
         self.folder = Path(folder)
         self.partial = self.folder.with_name(self.folder.name + ".partial")
         self.config = {"format": FORMAT, **config}
@@ -49,17 +50,34 @@ class Writer:
         (self.partial / "cases").mkdir(parents=True, exist_ok=True)
         write_text(recorded, json.dumps(self.config, indent=2))
 
-    def record(self, case):
-        """The record of a case that an earlier, interrupted preparation has written, or `None`."""
+    def record(self, case: str) -> dict[str, Any] | None:
+        """Return the record of a case that an interrupted preparation finished, or `None`."""
         try:
             return json.loads((self.partial / "cases" / case / "case.json").read_text())
         except FileNotFoundError:
             return None
 
-    def add(self, case, image, mask, facts, notes, full=None):
-        """Write one case: float32 image, uint8 mask, numbers for `cases.csv` and notes for its record alone.
+    def add(
+        self,
+        case: str,
+        image: np.ndarray,
+        mask: np.ndarray,
+        facts: dict[str, float],
+        notes: dict[str, Any],
+        full: np.ndarray | None = None,
+    ) -> None:
+        """Write one case.
 
-        `full` is the mask of a picture in the size of its file, uint8 `(1, height, width, 1)`.
+        Args:
+            case: Name of the case.
+            image: float32 `(depth, height, width, channels)`.
+            mask: uint8 `(depth, height, width, 1)`.
+            facts: Further numbers for `cases.csv`.
+            notes: JSON types for the record of the case only.
+            full: Mask of a picture in its original size, uint8 `(1, height, width, 1)`.
+
+        Raises:
+            ValueError: If an array has another shape or type.
         """
         if (
             image.ndim != 4
@@ -92,17 +110,17 @@ class Writer:
         }
         write_text(folder / "case.json", json.dumps(record, indent=2))
 
-    def discard(self):
-        """Leave nothing behind."""
+    def discard(self) -> None:
+        """Delete the unfinished folder."""
         shutil.rmtree(self.partial)
 
-    def finish(self, split, report, origin):
-        """Write the lists and give the folder its name.
+    def finish(self, split: dict[str, list[str]], report: Any, origin: dict[str, Any]) -> "Prepared":
+        """Write the files about all cases, and rename the folder to its final name.
 
         Args:
             split: Case names under `train`, `validation` and `test`.
             report: `data_prep.checks.Report`.
-            origin: JSON types about where the data came from; kept, but no part of the fingerprint.
+            origin: Where the data come from, as JSON types. It is saved but is not a part of the fingerprint.
 
         Returns:
             The `Prepared` folder.
@@ -129,50 +147,56 @@ class Writer:
 
 
 class Prepared:
-    """A prepared folder, opened.
+    """An opened prepared folder.
+
+    Args:
+        folder: Path of the folder.
 
     Attributes:
-        folder: Its path.
-        description: What `dataset.json` holds.
+        folder: Path of the folder.
+        description: Content of `dataset.json`.
         split: Case names under `train`, `validation` and `test`.
         fingerprint: sha256 over configuration, split and arrays.
+        classes: Number of output channels of a network: 1 for one foreground class, else all classes with background.
+
+    Raises:
+        DamagedData: If `dataset.json` is missing or cannot be read.
     """
 
-    def __init__(self, folder):
+    def __init__(self, folder: str | os.PathLike) -> None:
         self.folder = Path(folder)
         try:
             self.description = json.loads((self.folder / "dataset.json").read_text())
         except FileNotFoundError:
-            raise DamagedData(f"{self.folder} is no prepared folder: it has no dataset.json.") from None
+            raise DamagedData(f"{self.folder} is not a prepared folder: it has no dataset.json.") from None
         except json.JSONDecodeError as error:
             raise DamagedData(f"{self.folder / 'dataset.json'} cannot be read ({error}). Prepare it again.") from error
         self.split = self.description["split"]
         self.fingerprint = self.description["fingerprint"]
-        # Channels of a network's output: one foreground probability, or one a class with the background.
         self.classes = 1 if self.description["foreground"] else len(self.description["labels"])
 
-    def image(self, case):
-        """Memory map, float32 `(depth, height, width, channels)`."""
+    def image(self, case: str) -> np.ndarray:
+        """Open the image of a case as a memory map, float32 `(depth, height, width, channels)`."""
         return self._open(case, "image")
 
-    def mask(self, case):
-        """Memory map, uint8 `(depth, height, width, 1)`: the classes of the task, 0 is background."""
+    def mask(self, case: str) -> np.ndarray:
+        """Open the mask of a case as a memory map, uint8 `(depth, height, width, 1)`, with 0 for background."""
         return self._open(case, "mask")
 
-    def spacing(self, case):
-        """Millimetres between slices, rows and columns of the prepared arrays of a scan."""
+    def spacing(self, case: str) -> tuple[float, float, float]:
+        """Return the distances in millimetres between slices, rows and columns of the prepared arrays of a scan."""
         record = json.loads((self.folder / "cases" / case / "case.json").read_text())
         return tuple(record[name] for name in ("grid_z_mm", "grid_y_mm", "grid_x_mm"))
 
-    def full_mask(self, case):
-        """Memory map of a picture's mask in the size of its file, uint8 `(1, height, width, 1)`."""
+    def full_mask(self, case: str) -> np.ndarray:
+        """Open the mask of a picture in its original size as a memory map, uint8 `(1, height, width, 1)`."""
         return self._open(case, "full")
 
-    def verify(self):
-        """Read everything and compare it with the fingerprint.
+    def verify(self) -> None:
+        """Read all files and compare them with the fingerprint.
 
         Raises:
-            DamagedData: Naming the first case that differs.
+            DamagedData: If a file differs; the message names the first case that does.
         """
         content = {key: value for key, value in self.description.items() if key not in ("fingerprint", "origin")}
         if hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest() != self.fingerprint:
@@ -192,20 +216,20 @@ class Prepared:
             raise DamagedData(f"{name} of case {case} in {self.folder} cannot be opened ({error}).") from error
 
 
-def write_text(path, text):
-    """Write a file whole or not at all."""
+def write_text(path: Path, text: str) -> None:
+    """Write a text file atomically: it is written under a temporary name and then renamed."""
     temporary = path.with_name(f".{path.name}.{process_name()}")
     temporary.write_text(text, newline="")
     os.replace(temporary, path)
 
 
-def process_name():
-    """A name that no other process has, on this host or another: host, process number, a random part."""
+def process_name() -> str:
+    """Return a name that no other process has, on this host or another: host, process number, a random part."""
     return f"{platform.node()}-{os.getpid()}-{os.urandom(3).hex()}"
 
 
-def sha256(path):
-    """Hexadecimal sha256 of a file."""
+def sha256(path: str | os.PathLike) -> str:
+    """Return the hexadecimal sha256 of a file."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

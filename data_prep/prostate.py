@@ -1,5 +1,6 @@
-"""Prostate on T2-weighted MRI: PROSTATEx with masks of 40 patients or more, and PROMISE12."""
+"""Read prostates on T2-weighted MRI: PROSTATEx with the masks of 40 or more patients, and PROMISE12."""
 
+import os
 import re
 from pathlib import Path
 
@@ -15,7 +16,7 @@ PROSTATEX = (
     "data_prep.download prostatex --to <folder>. The masks have to be fetched by hand: those of Meyer et al. "
     "(ISBI 2018, 40 patients, http://isgwww.cs.uni-magdeburg.de/cas/isbi2018/) or PROSTATEx-Seg-HiRes "
     "(https://doi.org/10.7937/TCIA.2019.DEG7ZG1U, DICOM SEG). Put both anywhere below the folder: every path has to "
-    "name its patient, as ProstateX-0004."
+    "contain its patient's name, such as ProstateX-0004."
 )
 PROMISE12 = (
     "Download training_data.zip of PROMISE12 from https://zenodo.org/records/8026660 (free for research, citation of "
@@ -27,35 +28,35 @@ PROMISE12_SHA256 = "150287d0c74cd0105d8b70b43af4a7bf4f1fd3e1748829779177a0ccaf94
 PATIENT = re.compile(r"ProstateX-(\d{4})", re.IGNORECASE)
 AXIAL = "t2_tse_tra"
 MASKS = (".nrrd", ".nii", ".nii.gz", ".mhd", ".mha")
-# Mehrtash et al. (2020), Table I: 16, 4 and 20 of 40 patients.
+# Mehrtash et al. (2020), Table I, use 16, 4 and 20 of 40 patients.
 TEST, VALIDATION = 0.5, 0.2
 
 
-def is_prostatex(folder):
-    """Whether a folder holds files of this collection: paths name its patients."""
+def is_prostatex(folder: str | os.PathLike) -> bool:
+    """Whether a folder contains files of this collection, judged by the patient names in their paths."""
     return any(PATIENT.search(str(path.relative_to(folder))) for path in Path(folder).rglob("*") if path.is_file())
 
 
-def open_prostatex(folder):
-    """Patients with an axial T2 series and a mask.
+def open_prostatex(folder: str | os.PathLike) -> Archive:
+    """Open all patients with an axial T2 series and a mask.
 
-    A mask may be a file (`.nrrd`, `.nii.gz`, `.mhd`) or a DICOM SEG; none of them is on the grid of the series, so each
-    is resampled to it in physical space. Of several series of a patient the one that holds most of the mask is taken.
+    A mask is a file (`.nrrd`, `.nii.gz`, `.mhd`) or a DICOM SEG. Its grid is not that of the series, so it is resampled
+    in physical space. If a patient has several series, the one that covers most of the mask is used.
 
     Raises:
-        BadDataset: If there is no patient with both.
+        BadDataset: If no patient has both.
     """
     files = {}
     for path in sorted(Path(folder).rglob("*")):
-        found = PATIENT.findall(str(path.relative_to(folder)))
-        if path.is_file() and found and not path.name.startswith("."):
-            files.setdefault(f"ProstateX-{found[-1]}", []).append(path)
+        numbers = PATIENT.findall(str(path.relative_to(folder)))
+        if path.is_file() and numbers and not path.name.startswith("."):
+            files.setdefault(f"ProstateX-{numbers[-1]}", []).append(path)
     cases, series_of = [], {}
     for patient, paths in sorted(files.items()):
         masks, folders = _sort(paths)
-        found = [names for each in folders for names in _axial(each)]
-        if masks and found:
-            series_of[masks[0]] = found
+        axial = [names for series_folder in folders for names in _axial(series_folder)]
+        if masks and axial:
+            series_of[masks[0]] = axial
             cases.append(Case(patient, masks[0], masks[0]))
     if not cases:
         raise BadDataset(f"{Path(folder).name} holds no patient with both a series and a mask. {PROSTATEX}")
@@ -81,13 +82,15 @@ def open_prostatex(folder):
     )
 
 
-def is_promise12(folder):
-    """Whether a folder holds this archive, by its segmentations."""
+def is_promise12(folder: str | os.PathLike) -> bool:
+    """Whether a folder contains this archive, judged by the file names of its segmentations."""
     return any(Path(folder).rglob("Case[0-9][0-9]_segmentation.mhd"))
 
 
-def open_promise12(folder):
-    """Every case with a segmentation. Numbers start again in the test part, so names hold the folder where they must.
+def open_promise12(folder: str | os.PathLike) -> Archive:
+    """Open all cases with a segmentation.
+
+    The numbers start again in the test part. A case whose number occurs twice therefore has the folder in its name.
 
     Raises:
         BadDataset: If a segmentation has no image.
@@ -114,22 +117,22 @@ def open_promise12(folder):
 
 
 def _sort(paths):
-    """Masks and folders of DICOM files of one patient."""
+    """Return the masks of one patient, and the folders that contain MR images."""
     masks = [path for path in paths if path.name.endswith(MASKS)]
     folders = set()
     for path in paths:
         if path.name.endswith((*MASKS, ".raw")):
             continue
-        found = itk.read_tags(path, (itk.MODALITY,))
-        if found == ["SEG"]:
+        tags = itk.read_tags(path, (itk.MODALITY,))
+        if tags == ["SEG"]:
             masks.append(path)
-        elif found == ["MR"]:
+        elif tags == ["MR"]:
             folders.add(path.parent)
     return masks, sorted(folders)
 
 
 def _axial(folder):
-    """Files of each axial T2 series of a folder."""
+    """Yield the files of each axial T2 series of a folder."""
     for files in itk.list_series(folder).values():
         description = (itk.read_tags(files[0], (itk.DESCRIPTION,)) or [""])[0]
         if AXIAL in description.lower().replace(" ", "_"):
@@ -137,7 +140,7 @@ def _axial(folder):
 
 
 def _best(series, mask):
-    """The series that holds most of the mask, and the mask, as ITK images."""
+    """Return the series that covers most of the mask, and the mask, as ITK images."""
     label = itk.read_image(mask)
     if label.GetDimension() != 3:
         raise BadScan("bad_rank", f"{mask.name} has {label.GetDimension()} axes; expected 3.")

@@ -1,17 +1,18 @@
-"""A synthetic abdominal CT, and MRI of the same bodies: the data of a machine that has no archive.
+"""Generate synthetic abdominal CT and MRI, for demonstrations and tests without a downloaded archive.
 
-Not anatomy, and no substitute for patients.
+The images are not anatomically correct and do not replace patient data.
 
-Each patient is a function of a seed. Organs are smooth bodies with irregular borders and plausible Hounsfield units:
-liver, spleen, kidneys, stomach, bowel loops, vessels, spine. The pancreas is a thin, bent, lobulated body between a
-vein, the duodenum and bowel loops of nearly its own density, so it cannot be found by intensity alone. Some patients
-have a tumour in it. Borders are blurred by partial volume and the scanner, and there is noise. The MRI has arbitrary
-units, another scale in each patient, and a shading across the body.
+Each patient is a function of a seed. Organs are smooth shapes with irregular borders and plausible Hounsfield units:
+liver, spleen, kidneys, stomach, bowel loops, vessels, spine. The pancreas is a thin, bent, lobulated shape between a
+vein, the duodenum and bowel loops of similar density, so intensity alone does not identify it. Some patients have a
+tumour in it. Borders are blurred by partial volume and the scanner, and noise is added. The MRI has arbitrary units, a
+different scale for each patient, and a shading across the body.
 
-Written in the layout of the Medical Segmentation Decathlon: int16 NIfTI in RAS orientation.
+The files have the layout of the Medical Segmentation Decathlon: int16 NIfTI in RAS orientation.
 """
 
 import json
+import os
 from pathlib import Path
 
 import nibabel
@@ -20,7 +21,7 @@ from scipy import ndimage
 
 SHAPE = (128, 128, 16)
 SPACING = (2.5, 2.5, 5.0)
-# Sub-voxels along x and y whose mean makes the partial volume at borders.
+# Sub-voxels per voxel along x and y. Their mean simulates partial volume at borders.
 SUPERSAMPLING = 2
 LABELS = {
     "pancreas": {0: "background", 1: "pancreas", 2: "cancer"},
@@ -28,20 +29,24 @@ LABELS = {
     "liver": {0: "background", 1: "liver", 2: "tumour"},
 }
 MODALITY = {"pancreas": "CT", "spleen": "CT", "liver": "MRI"}
-# Relative signal of a fat-suppressed T1 image with contrast, by Hounsfield unit.
+# Relative signal of a contrast-enhanced, fat-suppressed T1 image, as (Hounsfield units, signal) pairs.
 MRI_SIGNAL = ((-1000, 0), (-150, 0.05), (-60, 0.12), (0, 0.3), (60, 0.6), (120, 1), (200, 1.1), (450, 0.5), (3000, 0.1))
-# Smallest number of patients with which every set of the split has somebody.
+# Smallest number of patients with which no set of the split is empty.
 MIN_PATIENTS = 3
 
 
-def write_task(folder, organ="pancreas", patients=80, seed=0):
+def write_task(folder: str | os.PathLike, organ: str = "pancreas", patients: int = 80, seed: int = 0) -> None:
     """Write a task in Decathlon layout.
 
     Args:
-        folder: Folder to make; it appears whole or not at all.
-        organ: `"pancreas"` (CT; labels 1 and 2, the tumour), `"spleen"` (CT; label 1) or `"liver"` (MRI; 1 and 2).
-        patients: How many.
-        seed: Same seed, same files.
+        folder: Folder to create. It appears only when it is complete.
+        organ: `"pancreas"` (CT; label 1, and 2 for the tumour), `"spleen"` (CT; label 1) or `"liver"` (MRI; label 1,
+            and 2 for the tumour).
+        patients: Number of patients.
+        seed: Random seed; equal seeds give equal files.
+
+    Raises:
+        ValueError: For an unknown organ or too few patients.
     """
     folder = Path(folder)
     if organ not in LABELS:
@@ -73,8 +78,8 @@ def write_task(folder, organ="pancreas", patients=80, seed=0):
     partial.rename(folder)
 
 
-def patient(seed, index):
-    """One patient.
+def patient(seed: int, index: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Generate the CT of one patient.
 
     Returns:
         Hounsfield units, int16 `(x, y, z)` in RAS orientation, and the labels of each organ of `LABELS`, uint8 of the
@@ -118,7 +123,7 @@ def patient(seed, index):
     tissue[grid.ellipsoid(centre(-8, -34, 0, 2.0), (10, 10, 1e4), 0.02)] = rng.normal(160, 16)
     tissue[grid.ellipsoid(centre(14, -32, 0, 2.0), (12, 9, 1e4), 0.04)] = rng.normal(125, 12)
 
-    # Head beside the duodenum on the right, tail rising to the spleen on the left.
+    # The head lies beside the duodenum on the right; the tail rises towards the spleen on the left.
     head = centre(30, 2, -16, 5.0)
     path = head + np.array([[0, 0, 0], [-20, 12, 10], [-46, 8, 20], [-74, -10, 30]]) * rng.normal(size, 0.08, (4, 3))
     path[1:] += rng.normal(0, 3.5, (3, 3))
@@ -129,20 +134,22 @@ def patient(seed, index):
     pancreas = grid.tube(path, np.array([18, 14, 13, 12]) * rng.normal(size, 0.10), 0.18) & cavity
     pancreas &= ~(spleen | stomach)
     tissue[pancreas] = pancreas_hounsfield
-    # Without what later bodies cover.
+    # Remove the voxels that later structures cover.
     liver &= np.isin(tissue, np.float32([parenchyma, parenchyma - 45]))
     labels = {"spleen": spleen, "pancreas": pancreas, "liver": liver}
     tumour = np.zeros_like(pancreas)
     if rng.random() < 0.5:
-        at = path[rng.integers(0, 3)] + rng.normal(0, 3, 3)
-        tumour = grid.ellipsoid(at, np.full(3, rng.uniform(8, 13)), 0.15) & (pancreas | ~(spleen | stomach) & cavity)
+        position = path[rng.integers(0, 3)] + rng.normal(0, 3, 3)
+        tumour = grid.ellipsoid(position, np.full(3, rng.uniform(8, 13)), 0.15) & (
+            pancreas | ~(spleen | stomach) & cavity
+        )
         tissue[tumour] = pancreas_hounsfield - rng.uniform(22, 38)
     tissue += 5 * grid.texture
     return _scan(tissue, rng), _labels(labels, {"pancreas": tumour, "liver": lesions & liver})
 
 
-def as_mri(voxels, seed, index):
-    """MRI of a patient from the CT: arbitrary units, whose scale and shading differ between patients, int16."""
+def as_mri(voxels: np.ndarray, seed: int, index: int) -> np.ndarray:
+    """Convert the CT of a patient to MRI, int16 in arbitrary units. Scale and shading differ between patients."""
     rng = np.random.default_rng([seed, index, 2])
     signal = np.interp(voxels, *zip(*MRI_SIGNAL))
     x, y, _ = np.ogrid[tuple(slice(-1, 1, complex(0, size)) for size in SHAPE)]
@@ -152,7 +159,7 @@ def as_mri(voxels, seed, index):
 
 
 def _loops(rng, size):
-    """Bowel: short bent tubes in front and below, some of the density of pancreas."""
+    """Yield bowel loops: short bent tubes in front and below, some with the density of the pancreas."""
     for _ in range(rng.integers(5, 9)):
         start = np.array([rng.uniform(-80, 80), rng.uniform(14, 60), rng.uniform(-45, 35)]) * size
         steps = rng.normal(0, 17, (3, 3)) * (1, 0.6, 1)
@@ -160,7 +167,7 @@ def _loops(rng, size):
 
 
 def _scan(tissue, rng):
-    """Partial volume, the scanner's blur, noise."""
+    """Simulate partial volume, the blur of the scanner, and noise."""
     voxels = ndimage.gaussian_filter(_downsample(tissue), (0.6, 0.6, 0.25))
     noise = ndimage.gaussian_filter(rng.normal(0, 1, voxels.shape), (0.6, 0.6, 0))
     voxels = voxels + noise * rng.uniform(12, 18) / noise.std()
@@ -168,18 +175,18 @@ def _scan(tissue, rng):
 
 
 def _lesions(grid, liver, seed, index):
-    """One to three round bodies in the liver, from random numbers of their own."""
+    """One to three round lesions in the liver, drawn with a separate random generator."""
     rng = np.random.default_rng([seed, index, 1])
     inside = np.argwhere(liver)
-    found = np.zeros_like(liver)
+    lesions = np.zeros_like(liver)
     for _ in range(rng.integers(1, 4)):
-        at = [axis[place] for axis, place in zip(grid.axes, inside[rng.integers(len(inside))])]
-        found |= grid.ellipsoid(at, np.full(3, rng.uniform(7, 15)), 0.15)
-    return found & liver
+        centre = [axis[place] for axis, place in zip(grid.axes, inside[rng.integers(len(inside))])]
+        lesions |= grid.ellipsoid(centre, np.full(3, rng.uniform(7, 15)), 0.15)
+    return lesions & liver
 
 
 def _labels(labels, tumours):
-    """Class 1 is the organ without its tumour, class 2 the tumour."""
+    """Labels on the output grid: class 1 is the organ without its tumour, class 2 is the tumour."""
     organs = {name: (_downsample(mask.astype("float32")) >= 0.5).astype("uint8") for name, mask in labels.items()}
     for name, tumour in tumours.items():
         organs[name][_downsample(tumour.astype("float32")) >= 0.5] = 2
@@ -200,7 +207,7 @@ def _save(voxels, path):
 
 
 class _Grid:
-    """Sub-voxel centres in millimetres from the middle, and smooth random fields on them."""
+    """Positions of the sub-voxels in millimetres from the centre, and smooth random fields on them."""
 
     def __init__(self, rng):
         x, y, z = SHAPE
@@ -215,7 +222,7 @@ class _Grid:
     def _field(self, rng, scale_mm):
         """Gaussian random field of unit variance with a correlation length in millimetres."""
         steps = [scale_mm / (axis[1] - axis[0]) for axis in self.axes]
-        # Drawn coarse and enlarged: smooth anyway, and much faster.
+        # The field is drawn on a coarse grid and enlarged, which is much faster and smooth as well.
         small = [max(int(np.ceil(size / max(step, 1.0))) + 2, 3) for size, step in zip(self.shape, steps)]
         field = ndimage.zoom(
             rng.normal(0, 1, small).astype("float32"), [size / n for size, n in zip(self.shape, small)], order=1
@@ -223,17 +230,17 @@ class _Grid:
         return field[tuple(slice(size) for size in self.shape)] / field.std()
 
     def ellipsoid(self, centre, radii, irregular):
-        """Booleans: inside an ellipsoid whose border moves by the share `irregular` of its radius."""
+        """Mask of an ellipsoid with an irregular border, which varies by the share `irregular` of the radius."""
         terms = [((axis - c) / r) ** 2 for axis, c, r in zip(self.axes, centre, radii)]
         distance = np.sqrt(terms[0][:, None, None] + terms[1][None, :, None] + terms[2][None, None, :])
         return distance < 1 + irregular * self.coarse
 
     def tube(self, path, radius, irregular):
-        """Booleans: within `radius` (one number, or one a point) of a polyline, with a lobulated border."""
+        """Mask of all voxels within `radius` (one number, or one per point) of a polyline, with a lobulated border."""
         radius = np.broadcast_to(np.asarray(radius, dtype="float32"), len(path))
-        at = np.linspace(0, len(path) - 1, 8 * len(path))
-        points = np.stack([np.interp(at, range(len(path)), path[:, axis]) for axis in range(3)], axis=1)
-        radii = np.interp(at, range(len(path)), radius)
+        steps = np.linspace(0, len(path) - 1, 8 * len(path))
+        points = np.stack([np.interp(steps, range(len(path)), path[:, axis]) for axis in range(3)], axis=1)
+        radii = np.interp(steps, range(len(path)), radius)
         inside = np.zeros(self.shape, dtype=bool)
         reach = float(radii.max()) * (1 + 4 * irregular)
         box = tuple(

@@ -1,7 +1,7 @@
-"""Synthetic micrographs in the layout of the 2018 Data Science Bowl: a phantom for demonstrations and tests.
+"""Generate synthetic micrographs in the layout of the 2018 Data Science Bowl, for demonstrations and tests.
 
-Ellipses of varied brightness on a shaded, noisy background. Some are faint and some touch, so that a network has
-something to be uncertain about. Nothing here comes from a microscope, and every table made from it says so.
+The pictures show ellipses of varied brightness on a shaded, noisy background. Some are faint and some touch, so that a
+network is uncertain about them. They do not come from a microscope, and every table made from them says so.
 """
 
 import hashlib
@@ -16,13 +16,13 @@ MODALITY = "microscopy"
 SIZES = ((96, 96), (96, 128), (112, 112))
 
 
-def write_collection(folder, pictures, seed=0):
-    """Write pictures and one mask a nucleus.
+def write_collection(folder: str | os.PathLike, pictures: int, seed: int = 0) -> None:
+    """Write pictures, and one mask per nucleus.
 
     Args:
-        folder: Folder to make; it appears whole or not at all.
-        pictures: How many.
-        seed: Equal seeds give equal files.
+        folder: Folder to create. It appears only when it is complete.
+        pictures: Number of pictures.
+        seed: Random seed; equal seeds give equal files.
     """
     folder = Path(folder)
     partial = folder.with_name(folder.name + ".partial")
@@ -40,8 +40,8 @@ def write_collection(folder, pictures, seed=0):
     os.replace(partial, folder)
 
 
-def make_picture(rng):
-    """One grey picture, uint8 `(height, width)`, and its nuclei, a list of Booleans of that shape."""
+def make_picture(rng: np.random.Generator) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Generate a grey picture, uint8 `(height, width)`, and the masks of its nuclei, Booleans of the same shape."""
     height, width = SIZES[rng.integers(len(SIZES))]
     rows, columns = np.mgrid[:height, :width]
     slope = rng.normal(0, 15, 2)

@@ -1,25 +1,29 @@
-"""Collections of The Cancer Imaging Archive, series by series through its public REST interface."""
+"""Download collections of The Cancer Imaging Archive, one series at a time, through its public REST interface."""
 
+import os
 import zipfile
 from pathlib import Path
 
-from data_prep.download import DownloadError, fetch
 from data_prep.extract import extract
+from data_prep.transfer import DownloadError, fetch
 
 BASE = "https://services.cancerimagingarchive.net/nbia-api/services/v1"
 
 
-def list_series(collection, description=None, base=BASE, timeout=60):
-    """The series of a collection, dictionaries with `PatientID`, `SeriesInstanceUID`, `ImageCount`, by patient.
+def list_series(collection: str, description: str | None = None, base: str = BASE, timeout: float = 60) -> list[dict]:
+    """List the series of a collection: dictionaries with `PatientID`, `SeriesInstanceUID` and `ImageCount`.
 
     Args:
-        collection: Its name there, such as `"Pancreas-CT"`.
-        description: Only series whose description holds this, whatever its case.
+        collection: Name of the collection in the archive, such as `"Pancreas-CT"`.
+        description: If given, list only series with this text in their description (upper or lower case).
         base: Address of the interface.
-        timeout: Seconds without an answer after which to give up.
+        timeout: Seconds to wait for an answer before giving up.
+
+    Returns:
+        The series, sorted by patient.
 
     Raises:
-        DownloadError: If there is no answer, or none of series.
+        DownloadError: If the server does not answer, or lists no series.
     """
     import requests
 
@@ -28,33 +32,35 @@ def list_series(collection, description=None, base=BASE, timeout=60):
             f"{base}/getSeries", params={"Collection": collection, "format": "json"}, timeout=timeout
         )
         response.raise_for_status()
-        found = response.json()
+        entries = response.json()
     except (requests.exceptions.RequestException, ValueError) as error:
         raise DownloadError(f"{base} did not list the series of {collection} ({error}). Try later.") from error
     wanted = (description or "").lower()
-    series = [entry for entry in found if wanted in entry.get("SeriesDescription", "").lower()]
+    series = [entry for entry in entries if wanted in entry.get("SeriesDescription", "").lower()]
     if not series:
         raise DownloadError(f"{collection} has no series{f' described as {description}' if description else ''}.")
     return sorted(series, key=lambda entry: (entry["PatientID"], entry["SeriesInstanceUID"]))
 
 
-def fetch_series(entry, folder, base=BASE, progress=True, timeout=60):
-    """Download and unpack one series unless it is there; it appears whole or not at all.
+def fetch_series(
+    entry: dict, folder: str | os.PathLike, base: str = BASE, progress: bool = True, timeout: float = 60
+) -> Path:
+    """Download and unpack one series unless it is already there. The folder appears only when it is complete.
 
     Args:
-        entry: As `list_series` gives it.
+        entry: One dictionary of `list_series`.
         folder: The series goes to `<folder>/<PatientID>/<SeriesInstanceUID>/`.
         base: Address of the interface.
-        progress: Whether to show a bar.
-        timeout: Seconds without an answer after which to give up.
+        progress: Whether to show a progress bar.
+        timeout: Seconds to wait for an answer before giving up.
 
     Returns:
-        The series' folder.
+        The folder of the series.
 
     Raises:
-        DownloadError: If the transfer breaks, the zip is damaged, or it holds another number of images than listed.
-            (The archive publishes no checksums; each file in the zip has one.) What is damaged is deleted.
-        HostileArchive: If the zip tries something no series needs.
+        DownloadError: If the transfer breaks, the zip is damaged, or the number of images is not the listed one.
+            The archive publishes no checksums, but each file in the zip has one. A damaged zip is deleted.
+        HostileArchive: If the zip is unsafe to unpack (see `extract`).
     """
     uid = entry["SeriesInstanceUID"]
     target = Path(folder) / entry["PatientID"] / uid
@@ -69,22 +75,39 @@ def fetch_series(entry, folder, base=BASE, progress=True, timeout=60):
             images = sum(name.lower().endswith(".dcm") for name in archive.namelist())
     except zipfile.BadZipFile as error:
         packed.unlink()
-        raise DownloadError(f"The series {uid} came damaged ({error}). It was deleted; run it again.") from error
+        raise DownloadError(
+            f"The zip of series {uid} is damaged ({error}). It was deleted; run the download again."
+        ) from error
     if damaged is not None or images != int(entry["ImageCount"]):
         packed.unlink()
-        what = f"{damaged} is damaged" if damaged else f"{images} images came for {entry['ImageCount']}"
-        raise DownloadError(f"The series {uid} of {entry['PatientID']} is not whole: {what}. Run it again.")
+        reason = f"{damaged} is damaged" if damaged else f"it has {images} images instead of {entry['ImageCount']}"
+        raise DownloadError(
+            f"The series {uid} of {entry['PatientID']} is not complete: {reason}. It was deleted; run the download "
+            f"again."
+        )
     extract(packed, target)
     packed.unlink()
     return target
 
 
-def fetch_collection(collection, folder, description=None, base=BASE, progress=True):
-    """Every series of a collection that is not there yet. Returns their folders; errors as in `fetch_series`."""
+def fetch_collection(
+    collection: str,
+    folder: str | os.PathLike,
+    description: str | None = None,
+    base: str = BASE,
+    progress: bool = True,
+) -> list[Path]:
+    """Download every series of a collection that is not there yet.
+
+    Arguments and errors are those of `list_series` and `fetch_series`.
+
+    Returns:
+        The folders of the series.
+    """
     series = list_series(collection, description, base)
-    found = []
+    folders = []
     for number, entry in enumerate(series, start=1):
         if progress:
             print(f"{number} of {len(series)}: {entry['PatientID']}", flush=True)
-        found.append(fetch_series(entry, folder, base, progress))
-    return found
+        folders.append(fetch_series(entry, folder, base, progress))
+    return folders

@@ -1,15 +1,16 @@
-"""Optional packages: import one, or say which extra installs it."""
+"""Import optional packages, with an error that names the extra to install."""
 
 import importlib
+from types import ModuleType
 
 
-def require(module, extra, purpose):
+def require(module: str, extra: str, purpose: str) -> ModuleType:
     """Import `module`, or raise an `ImportError` that says what to install.
 
     Args:
-        module: Dotted name.
-        extra: The extra of this package that installs it.
-        purpose: Subject of the message, such as "Plotting".
+        module: Dotted name of the module.
+        extra: Extra of this package that installs it.
+        purpose: Subject of the error message, such as "Plotting".
     """
     try:
         return importlib.import_module(module)

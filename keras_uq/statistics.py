@@ -1,30 +1,32 @@
-"""Intervals and tests, thin on `scipy.stats`."""
+"""Confidence intervals and significance tests, as thin layers over `scipy.stats`."""
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from scipy import stats
 
 
 class Interval(NamedTuple):
-    """An estimate and its confidence interval; `low` and `high` are NaN where there is none."""
+    """An estimate and its confidence interval; `low` and `high` are NaN if there is no interval."""
 
     mean: float
     low: float
     high: float
 
 
-def mean_interval(values, confidence=0.95, normal=False):
-    """Mean of independent values, such as one score a seed, with the interval of Student's t.
+def mean_interval(values: npt.ArrayLike, confidence: float = 0.95, normal: bool = False) -> Interval:
+    """Return the mean of independent values, such as one score per seed, with its confidence interval (Student's t).
 
     Args:
-        values: Numbers; NaN are left out.
-        confidence: Of the interval.
-        normal: Use the normal distribution in place of t, for many values: `1.96 s / sqrt(n)` at 0.95.
+        values: Numbers; NaN are ignored.
+        confidence: Confidence level of the interval.
+        normal: Whether to use the normal distribution instead of t: `1.96 s / sqrt(n)` at 0.95. Use it for many values.
 
     Returns:
-        `Interval`. One value has no interval; no value gives NaN.
+        `Interval`. A single value has no interval; without values the mean is NaN.
     """
     values = np.asarray(values, dtype="float64")
     values = values[~np.isnan(values)]
@@ -34,38 +36,45 @@ def mean_interval(values, confidence=0.95, normal=False):
     if len(values) == 1:
         return Interval(mean, math.nan, math.nan)
     share = (1 + confidence) / 2
-    reach = (stats.norm.ppf(share) if normal else stats.t.ppf(share, len(values) - 1)) * stats.sem(values)
-    return Interval(mean, mean - float(reach), mean + float(reach))
+    half_width = (stats.norm.ppf(share) if normal else stats.t.ppf(share, len(values) - 1)) * stats.sem(values)
+    return Interval(mean, mean - float(half_width), mean + float(half_width))
 
 
-def paired_bootstrap(first, second, resamples=10_000, confidence=0.95, seed=0):
-    """Difference of the means of paired values, such as one score a case of two networks, resampled over pairs.
+def paired_bootstrap(
+    first: npt.ArrayLike,
+    second: npt.ArrayLike,
+    resamples: int = 10_000,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> Interval:
+    """Return the difference of the means of paired values with a bootstrap interval, resampled over pairs.
 
     Args:
-        first: Numbers, one a case.
-        second: Numbers of the same cases.
+        first: One number per case, such as the scores of one network.
+        second: Numbers of the same cases, such as the scores of another network.
         resamples: Number of bootstrap samples.
-        confidence: Of the percentile interval.
-        seed: Of the resampling.
+        confidence: Confidence level of the percentile interval.
+        seed: Random seed of the resampling.
 
     Returns:
-        `Interval` of `mean(first) - mean(second)`. Pairs with a NaN are left out.
+        `Interval` of `mean(first) - mean(second)`. Pairs with a NaN are ignored.
 
     Raises:
-        ValueError: If the lengths differ or no pair is left.
+        ValueError: If the lengths differ or no pair without NaN is left.
     """
     difference = _paired(first, second)
     low, high = np.quantile(_resampled_means(difference, resamples, seed), [(1 - confidence) / 2, (1 + confidence) / 2])
     return Interval(float(difference.mean()), float(low), float(high))
 
 
-def paired_bootstrap_test(first, second, resamples=10_000, seed=0):
-    """Whether the means of paired values differ: twice the smaller share of resampled differences beyond 0.
+def paired_bootstrap_test(first: npt.ArrayLike, second: npt.ArrayLike, resamples: int = 10_000, seed: int = 0) -> float:
+    """Test whether the means of paired values differ, by resampling over pairs.
 
-    Arguments and errors as in `paired_bootstrap`. With 100 resamples p is 0 or at least 0.02.
+    The p-value is twice the share of resampled differences on the less frequent side of 0. Arguments and errors are
+    those of `paired_bootstrap`. With 100 resamples, p is 0 or at least 0.02.
 
     Returns:
-        Two-sided p in [0, 1].
+        Two-sided p-value in [0, 1].
 
     Reference:
         Efron and Tibshirani (1993), Chapter 16; Mehrtash et al. (2020), Section VI-E, with 100 resamples.
@@ -75,7 +84,7 @@ def paired_bootstrap_test(first, second, resamples=10_000, seed=0):
 
 
 def _paired(first, second):
-    """Differences of the pairs without NaN."""
+    """Differences of the pairs that contain no NaN."""
     first, second = np.asarray(first, dtype="float64"), np.asarray(second, dtype="float64")
     if first.shape != second.shape or first.ndim != 1:
         raise ValueError(f"Expected two lists of one length. Received: {first.shape} and {second.shape}.")
@@ -91,14 +100,14 @@ def _resampled_means(values, resamples, seed):
 
 
 class GroupTest(NamedTuple):
-    """A test of several groups.
+    """Result of a test of several groups.
 
     Attributes:
-        statistic: F or chi-squared; NaN, like `p`, where the test is not defined.
-        p: Probability of such a statistic if all groups were alike.
-        effect: Size of the effect in `[0, 1]`, which does not grow with the number of values: eta squared or W.
-        groups: How many groups.
-        n: Values a group (ANOVA: of all groups together).
+        statistic: F or chi-squared; NaN, like `p`, if the test is not defined.
+        p: p-value of the hypothesis that there is no difference between the groups.
+        effect: Effect size in `[0, 1]`, which does not grow with the number of values: eta squared or Kendall's W.
+        groups: Number of groups.
+        n: Number of values per group (ANOVA: in all groups together).
     """
 
     statistic: float
@@ -108,21 +117,22 @@ class GroupTest(NamedTuple):
     n: int
 
 
-def anova(groups):
-    """One-way analysis of variance of independent values.
+def anova(groups: Sequence[npt.ArrayLike]) -> GroupTest:
+    """Test several groups of independent values by one-way analysis of variance.
 
     Args:
-        groups: A list of sequences of numbers, one a group; NaN are left out.
+        groups: One sequence of numbers per group; NaN are ignored.
 
     Returns:
         `GroupTest` with F and eta squared, the share of the variance that lies between the groups. NaN if no group
         varies.
 
     Raises:
-        ValueError: If there are fewer than two groups or one has fewer than two values.
+        ValueError: If there are fewer than two groups or a group has fewer than two values.
 
-    Values of one patient are not independent: with slices or pixels for patients, F grows with their number and says
-    nothing of patients. Groups that hold the same patients are paired, which `friedman` uses and this test ignores.
+    Values of one patient are not independent: if the values are slices or pixels, F grows with their number and does
+    not show a difference between patients. If the groups contain the same patients, they are paired; `friedman` uses
+    the pairing, this test ignores it.
 
     Reference:
         Kethavath et al. (2025), Section 4.3.
@@ -141,18 +151,18 @@ def anova(groups):
     return GroupTest(float(statistic), float(p), float(between / total), len(groups), len(everything))
 
 
-def friedman(groups):
-    """Friedman's test of paired values: do the groups rank the same within every case?
+def friedman(groups: Sequence[npt.ArrayLike]) -> GroupTest:
+    """Test several groups of paired values with Friedman's test, which compares the ranks within each case.
 
     Args:
-        groups: Sequences of one length, one a group; place i of each is case i. Cases with a NaN are left out.
+        groups: One sequence per group, all of equal length; entry i of each is case i. Cases with a NaN are ignored.
 
     Returns:
-        `GroupTest` with chi-squared and Kendall's W: 1 if every case ranks the groups alike, 0 if nothing is shared.
-        NaN if every case gives all groups one value.
+        `GroupTest` with chi-squared and Kendall's W, which is 1 if every case ranks the groups equally and 0 if the
+        rankings do not agree at all. NaN if all groups are equal in every case.
 
     Raises:
-        ValueError: If there are fewer than three groups or two whole cases, or the lengths differ.
+        ValueError: If there are fewer than three groups or fewer than two cases without NaN, or if the lengths differ.
 
     Reference:
         Friedman (1937); Kendall and Babington Smith (1939).
@@ -163,7 +173,7 @@ def friedman(groups):
     table = table[:, ~np.isnan(table).any(axis=0)]
     cases = table.shape[1]
     if cases < 2:
-        raise ValueError(f"Expected two cases or more without NaN. Received: {cases}.")
+        raise ValueError(f"Expected two or more cases without NaN. Received: {cases}.")
     if np.all(np.ptp(table, axis=0) == 0):
         return GroupTest(math.nan, math.nan, math.nan, len(table), cases)
     statistic, p = stats.friedmanchisquare(*table)
@@ -171,43 +181,43 @@ def friedman(groups):
 
 
 class PairTest(NamedTuple):
-    """A test of two samples: its statistic, the two-sided p, and how many values or pairs went in."""
+    """Result of a test of two samples: the statistic, the two-sided p-value, and the number of values or pairs."""
 
     statistic: float
     p: float
     n: int
 
 
-def rank_sum(first, second):
-    """Wilcoxon's rank-sum test of two independent samples, normal approximation without continuity correction.
+def rank_sum(first: npt.ArrayLike, second: npt.ArrayLike) -> PairTest:
+    """Test two independent samples with Wilcoxon's rank-sum test (normal approximation, no continuity correction).
 
     Args:
-        first: Numbers; NaN are left out.
-        second: Numbers.
+        first: Numbers; NaN are ignored.
+        second: Numbers; NaN are ignored.
 
     Returns:
-        `PairTest` with z and the number of values of both.
+        `PairTest` with z and the number of values in both samples.
 
     Raises:
         ValueError: If a sample is empty.
 
-    Scores of two networks on the same cases are not independent: this test ignores the pairing, `signed_rank` uses it.
+    Scores of two networks on the same cases are paired. This test ignores the pairing, `signed_rank` uses it.
 
     Reference:
         Yeung et al. (2021), Section III-E; the p of 6e-8 that they print is this test's for two separate samples of 20.
     """
-    first, second = (_known(values) for values in (first, second))
+    first, second = (_without_nan(values) for values in (first, second))
     if not len(first) or not len(second):
         raise ValueError(f"Expected two samples with values. Received: {len(first)} and {len(second)}.")
     statistic, p = stats.ranksums(first, second)
     return PairTest(float(statistic), float(p), len(first) + len(second))
 
 
-def signed_rank(first, second):
-    """Wilcoxon's signed-rank test of paired values, such as one score a case of two networks.
+def signed_rank(first: npt.ArrayLike, second: npt.ArrayLike) -> PairTest:
+    """Test paired values, such as the scores of two networks per case, with Wilcoxon's signed-rank test.
 
     Args:
-        first: Numbers, one a case; pairs with a NaN are left out.
+        first: One number per case; pairs with a NaN are ignored.
         second: Numbers of the same cases.
 
     Returns:
@@ -217,18 +227,18 @@ def signed_rank(first, second):
         ValueError: If the lengths differ.
 
     Reference:
-        Wilcoxon (1945). Pairs without a difference are dropped, as SciPy does by default.
+        Wilcoxon (1945). Pairs without a difference are dropped, which is SciPy's default.
     """
     first, second = np.asarray(first, dtype="float64"), np.asarray(second, dtype="float64")
     if first.shape != second.shape or first.ndim != 1:
         raise ValueError(f"Expected two lists of one length. Received: {first.shape} and {second.shape}.")
-    difference = _known(first - second)
+    difference = _without_nan(first - second)
     if not np.any(difference):
         return PairTest(math.nan, math.nan, len(difference))
     statistic, p = stats.wilcoxon(difference)
     return PairTest(float(statistic), float(p), len(difference))
 
 
-def _known(values):
+def _without_nan(values):
     values = np.asarray(values, dtype="float64")
     return values[~np.isnan(values)]

@@ -1,12 +1,13 @@
 """Who may import whom, read off the syntax tree; and that the house is the one the design card draws."""
 
 import ast
+import graphlib
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
-ALLOWED_FILE_READERS = {"nifti.py", "command.py", "published.py", "resume.py", "keep_best.py"}
+ALLOWED_FILE_READERS = {"nifti.py", "command.py", "model_file.py", "resume.py", "keep_best.py"}
 FORBIDDEN = {
     "keras_uq": ["experiments", "data_prep", "tensorflow", "keras.src", "jax", "torch", "pickle"],
     "keras_uq/losses": ["keras_uq.metrics", "keras_uq.models", "keras_uq.inference", "keras_uq.callbacks"],
@@ -43,6 +44,51 @@ def test_arrows_point_one_way(folder):
         for name in imports(path):
             for forbidden in FORBIDDEN[folder]:
                 assert not f"{name}.".startswith(f"{forbidden}."), f"{path} imports {name}"
+
+
+def import_graph(*folders):
+    """`{module: modules that it imports}`, among the modules of these folders.
+
+    Imports at module level, inside functions and under TYPE_CHECKING count alike.
+
+    `from package import submodule` leads to the submodule, `from package import name` to the package's `__init__`. So
+    a submodule that takes a name from its own package's `__init__`, which re-exports it, is a circle. Importing
+    `package.module` also runs the `__init__` of `package`; that alone is no edge, or every package that re-exports its
+    modules would be a circle.
+    """
+    modules = {}
+    for folder in folders:
+        for path in files(folder):
+            parts = path.relative_to(ROOT).with_suffix("").parts
+            modules[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    graph = {}
+    for module, path in modules.items():
+        graph[module] = set()
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                targets = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                assert node.level == 0, f"{path} has a relative import"
+                submodules = [f"{node.module}.{alias.name}" for alias in node.names]
+                targets = [name if name in modules else node.module for name in submodules]
+            else:
+                continue
+            graph[module].update(target for target in targets if target in modules)
+    return graph
+
+
+def test_the_graph_holds_imports_of_submodules_of_names_and_inside_functions():
+    graph = import_graph("keras_uq", "data_prep", "experiments")
+    assert {"data_prep.acdc", "data_prep.archive"} <= graph["data_prep.prepare"]
+    assert "keras_uq.inference" in graph["keras_uq.callbacks.adaptive_epsilon"]
+    assert "keras_uq.inference.nifti" in graph["keras_uq.inference.command"]
+
+
+def test_no_modules_import_each_other():
+    try:
+        graphlib.TopologicalSorter(import_graph("keras_uq", "data_prep", "experiments")).prepare()
+    except graphlib.CycleError as error:
+        pytest.fail("These modules import each other: " + " <- ".join(error.args[1]))
 
 
 def test_nobody_imports_experiments_but_itself():
@@ -92,6 +138,33 @@ def test_top_level_is_that_of_the_design_card():
         ),
         *("keras_uq", "data_prep", "experiments", "results", "tests"),
     }
+
+
+# Methods that Keras calls: their signatures are Keras's, and their tensors belong to three backends.
+KERAS_METHODS = ("on_", "call", "update_state", "result")
+
+
+def public_functions(path):
+    """Functions and methods that a user of this file calls, constructors included."""
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+            members = [member for member in node.body if isinstance(member, ast.FunctionDef)]
+            yield from (m for m in members if m.name == "__init__" or not m.name.startswith(("_", *KERAS_METHODS)))
+        elif isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
+            yield node
+
+
+def test_public_functions_are_annotated():
+    """An editor shows the type of every argument and result. Losses take tensors of three backends and are left out."""
+    for path in [*files("keras_uq"), *files("data_prep")]:
+        if "losses" in path.parts or path.name.startswith("_"):
+            continue
+        for function in public_functions(path):
+            arguments = [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
+            arguments += [extra for extra in (function.args.vararg, function.args.kwarg) if extra is not None]
+            missing = [a.arg for a in arguments if a.annotation is None and a.arg not in ("self", "cls")]
+            assert not missing, f"{path}: {function.name} has no type for {missing}"
+            assert function.returns is not None, f"{path}: {function.name} has no type for its result"
 
 
 def test_every_public_name_has_a_docstring():

@@ -1,4 +1,4 @@
-"""Callbacks of training: the papers' schedules, adaptive losses, keeping the best weights, and resuming exactly."""
+"""Training callbacks: the papers' learning rates, adaptive losses, best weights, and exact resuming."""
 
 from keras_uq.callbacks.adaptive_epsilon import AdaptiveEpsilon, PerImageData, adaptive_epsilon, no_epsilon
 from keras_uq.callbacks.adaptive_tversky_ce import AdaptiveTverskyCE

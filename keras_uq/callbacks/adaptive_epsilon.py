@@ -1,66 +1,84 @@
-"""An epsilon for each training image that follows how uncertain the network is about it."""
+"""Set the epsilon of each training image from the network's uncertainty about it, while the network trains."""
 
 import json
 import math
 import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import keras
 import numpy as np
+import numpy.typing as npt
 
-from keras_uq.inference import MCDropout
+from keras_uq.inference import MCDropout, UncertaintyMaps
 
 MEASURES = ("mutual_information", "variance", "entropy")
 REGIONS = ("gt", "pred", "union", "all")
-# Added to the standard deviation of difficulties.
+# Added to the standard deviation of the difficulties before it divides.
 TINY = 1e-9
 
 
-def adaptive_epsilon(difficulty, percentile=50, sensitivity=1.0, epsilon_range=(-0.4, 0.4)):
-    """An epsilon for each image from the difficulties of all.
+def adaptive_epsilon(
+    difficulty: npt.ArrayLike,
+    percentile: float = 50,
+    sensitivity: float = 1.0,
+    epsilon_range: tuple[float, float] = (-0.4, 0.4),
+) -> np.ndarray:
+    """Compute one epsilon per image from the difficulties of all images.
 
-    `low + (high - low) * sigmoid(sensitivity * (D - D_p) / (std + 1e-9))`: difficult images get a high one.
+    `low + (high - low) * sigmoid(sensitivity * (D - D_p) / (std + 1e-9))`: difficult images get a high epsilon.
 
     Args:
-        difficulty: Numbers `(images,)`; NaN where it is not known.
-        percentile: Of the difficulties, `D_p`: an image there gets the middle of the range.
-        sensitivity: Above 0; how fast epsilon rises with the difficulty.
+        difficulty: Difficulty `D` of each image, `(images,)`; NaN if unknown.
+        percentile: Percentile of the difficulties that gives `D_p`. An image of this difficulty gets the middle of the
+            range.
+        sensitivity: Number above 0 that sets how fast epsilon rises with the difficulty.
         epsilon_range: `(low, high)`.
 
     Returns:
-        float64 `(images,)`; the middle of the range where the difficulty is not known or all are alike.
+        float64 array `(images,)`. It holds the middle of the range for an image of unknown difficulty, and for every
+        image if all difficulties are equal.
 
     Reference:
         Hiroike (2026), Eq. 11 and 12, with the standard deviation of the population.
     """
     difficulty = np.asarray(difficulty, dtype="float64")
     low, high = epsilon_range
-    known = difficulty[~np.isnan(difficulty)]
-    if not len(known):
+    measured = difficulty[~np.isnan(difficulty)]
+    if not len(measured):
         return np.full(difficulty.shape, (low + high) / 2)
-    normalised = (difficulty - np.percentile(known, percentile)) / (known.std() + TINY)
+    normalised = (difficulty - np.percentile(measured, percentile)) / (measured.std() + TINY)
     normalised = np.where(np.isnan(normalised), 0.0, normalised)
-    # A sigmoid by tanh, which does not overflow.
+    # The sigmoid is written with tanh, which does not overflow.
     return low + (high - low) * 0.5 * (1 + np.tanh(0.5 * sensitivity * normalised))
 
 
 class PerImageData(keras.utils.PyDataset):
-    """Batches `(images, masks, epsilon)` for `PolyDice(epsilon="per_image")`, in a new order each epoch.
+    """Batches `(images, masks, epsilon)` for `PolyDice(epsilon="per_image")`, shuffled anew in each epoch.
 
-    What `AdaptiveEpsilon` needs of any data set: `len(data.cases)` images, `data.plain(ids)` that gives images and
-    masks as they are, without augmentation, and `data.epsilon_of`, which the callback replaces and each batch asks.
+    Another data set works with `AdaptiveEpsilon` if it has the same interface: `cases` (one entry per image),
+    `plain(ids)` (images and masks without augmentation), `epoch`, and `epsilon_of`, a function that the callback
+    replaces and that every batch calls.
 
     Args:
         images: `(images, *spatial, channels)`, an array or a memory map.
-        masks: `(images, *spatial, classes)`, likewise.
-        batch_size: Images a batch.
-        seed: Of the order, which is a function of it and of `epoch`.
-        augment: `(image, mask, rng) -> (image, mask)` for each image, or `None`.
+        masks: `(images, *spatial, classes)`, an array or a memory map.
+        batch_size: Number of images per batch.
+        seed: Random seed; the order of the images is a function of it and of `epoch`.
+        augment: Function `(image, mask, rng) -> (image, mask)` applied to each image, or `None`.
 
-    Give it to `fit` with `shuffle=False`; it shuffles itself. One worker: with more, batches are made before the epoch
-    begins and carry the epsilon of the last one.
+    Pass it to `fit` with `shuffle=False`, because it shuffles its images itself. It uses one worker: several workers
+    would prepare batches before the epoch begins, with the epsilons of the previous epoch.
     """
 
-    def __init__(self, images, masks, batch_size=8, seed=0, augment=None):
+    def __init__(
+        self,
+        images: np.ndarray,
+        masks: np.ndarray,
+        batch_size: int = 8,
+        seed: int = 0,
+        augment: Callable[..., tuple[np.ndarray, np.ndarray]] | None = None,
+    ) -> None:
         super().__init__(workers=1)
         if len(images) != len(masks):
             raise ValueError(f"Expected as many masks as images. Received: {len(images)} and {len(masks)}.")
@@ -81,92 +99,98 @@ class PerImageData(keras.utils.PyDataset):
         images, masks = self.plain(ids)
         if self.augment is not None:
             pairs = [
-                self.augment(image, mask, np.random.default_rng([self.seed, self.epoch, at]))
-                for image, mask, at in zip(images, masks, ids)
+                self.augment(image, mask, np.random.default_rng([self.seed, self.epoch, index]))
+                for image, mask, index in zip(images, masks, ids)
             ]
             images, masks = (np.stack(parts) for parts in zip(*pairs))
         return images, masks, self.epsilon_of(ids).astype("float32")
 
-    def plain(self, ids):
-        """Images and masks by number, not augmented."""
-        return (np.stack([np.asarray(part[at], dtype="float32") for at in ids]) for part in (self.images, self.masks))
+    def plain(self, ids: Sequence[int] | np.ndarray) -> Iterator[np.ndarray]:
+        """Return two arrays, the images and the masks of these numbers, without augmentation."""
+        return (
+            np.stack([np.asarray(array[index], dtype="float32") for index in ids])
+            for array in (self.images, self.masks)
+        )
 
 
-def no_epsilon(ids):
-    """Epsilon 0 for every image: before the first refresh."""
+def no_epsilon(ids: Sequence[int] | np.ndarray) -> np.ndarray:
+    """Return epsilon 0 for every image, which is used before the first refresh."""
     return np.zeros(len(ids))
 
 
 class AdaptiveEpsilon(keras.callbacks.Callback):
-    """Give each image the epsilon that the network's own uncertainty about it asks for.
+    """Set the epsilon of each training image from the network's uncertainty about it.
 
-    At each refresh the current weights are sampled by Monte Carlo dropout on the training images as they are, an
-    image's difficulty is the mean of a map over its foreground, and `adaptive_epsilon` turns the difficulties into the
-    epsilon that each image carries until the next refresh. Batch normalisation and the training's own random numbers
-    are not touched.
+    At each refresh, the current network predicts the training images (without augmentation) with Monte Carlo dropout.
+    The difficulty of an image is the mean of an uncertainty map over its foreground. `adaptive_epsilon` converts the
+    difficulties to the epsilons that the images keep until the next refresh. Refreshes change neither the statistics of
+    batch normalisation nor the random numbers of the training.
 
         data = PerImageData(images, masks, batch_size=8)
         model.compile("adam", loss=losses.PolyDice(epsilon="per_image"))
         model.fit(data, epochs=100, shuffle=False, callbacks=[AdaptiveEpsilon(data, start_epoch=20, every=5)])
 
     Args:
-        data: The training data, a `PerImageData` or what has its `cases`, `plain(ids)`, `epsilon_of` and `epoch`.
-        start_epoch: The first refresh is before this epoch, counted from 1; until then every epsilon is 0.
-        every: Epochs between refreshes.
-        samples: Monte Carlo samples of an image.
-        measure: `"mutual_information"`, `"variance"` (mean over classes) or `"entropy"`.
-        region: Over which the map is averaged: `"gt"`, the labelled foreground; `"pred"`, the predicted; `"union"`; or
-            `"all"`. If the first is empty the second is taken, and the whole image if both are.
-        percentile: As in `adaptive_epsilon`, like the next two.
-        sensitivity: See `percentile`.
-        epsilon_range: Both above -1/2.
-        statistics: `"dataset"`: percentile and standard deviation over all images, at the refresh; `"batch"`: over the
-            images of each batch, as the thesis words it.
-        subset: Share of the images that a refresh samples, those whose difficulty is oldest first; the others keep
-            theirs, and images not sampled yet have the middle of the range.
-        batch_size: Images at a time when sampling.
-        seed: Of the dropout masks and of the subsets.
+        data: The training data: a `PerImageData`, or an object with its `cases`, `plain(ids)`, `epsilon_of` and
+            `epoch`.
+        start_epoch: The first refresh takes place before this epoch, counted from 1. Until then every epsilon is 0.
+        every: Number of epochs between refreshes.
+        samples: Number of Monte Carlo samples per image.
+        measure: Map that measures uncertainty: `"mutual_information"`, `"variance"` (mean over classes) or `"entropy"`.
+        region: Region over which the map is averaged: `"gt"`, the labelled foreground; `"pred"`, the predicted
+            foreground; `"union"`, both; or `"all"`, the whole image. `"gt"` and `"pred"` replace each other if one is
+            empty; if no foreground is left, the whole image is used.
+        percentile: As in `adaptive_epsilon`.
+        sensitivity: As in `adaptive_epsilon`.
+        epsilon_range: `(low, high)`, both above -1/2.
+        statistics: `"dataset"` computes percentile and standard deviation over all images, at the refresh. `"batch"`
+            computes them over the images of each batch, as the thesis describes.
+        subset: Share of the images that a refresh samples, beginning with those sampled longest ago. The other images
+            keep their difficulty; images that were never sampled get the middle of the range.
+        batch_size: Number of images predicted at a time in a refresh.
+        seed: Random seed of the dropout masks and of the subsets.
 
     Attributes:
-        difficulties: `(images,)`, NaN where not known.
-        refreshes: One dictionary a refresh: `epoch` (from 1), `seconds`, `sampled`, and the lists `difficulty` and
-            `epsilon`.
+        difficulties: Array `(images,)`; NaN for images that were never sampled.
+        refreshes: One dictionary per refresh with `epoch` (from 1), `seconds`, `sampled`, and the lists `difficulty`
+            and `epsilon`.
 
-    The logs of an epoch have `epsilon_mean`, `epsilon_std`, `epsilon_min`, `epsilon_max` of all images and
-    `refresh_seconds`. `callbacks.Resume` keeps its state.
+    The logs of an epoch contain `epsilon_mean`, `epsilon_std`, `epsilon_min` and `epsilon_max` over all images, and
+    `refresh_seconds`. `callbacks.Resume` saves and restores the state of this callback.
 
     Raises:
-        ValueError: For an option that cannot be; when training starts, if the loss is not `PolyDice("per_image")`.
+        ValueError: For an invalid option, and at the start of training if the loss is not `PolyDice("per_image")`.
 
     Reference:
-        Hiroike (2026), Section 3.4 and Eq. 7 to 12. The thesis leaves every number open; the defaults were chosen here.
+        Hiroike (2026), Section 3.4 and Eq. 7 to 12. The thesis gives no values for these parameters; the defaults are
+        our choice.
     """
 
     def __init__(
         self,
-        data,
-        start_epoch=20,
-        every=5,
-        samples=20,
-        measure="mutual_information",
-        region="gt",
-        percentile=50,
-        sensitivity=1.0,
-        epsilon_range=(-0.4, 0.4),
-        statistics="dataset",
-        subset=1.0,
-        batch_size=8,
-        seed=0,
-    ):
+        data: Any,
+        start_epoch: int = 20,
+        every: int = 5,
+        samples: int = 20,
+        measure: str = "mutual_information",
+        region: str = "gt",
+        percentile: float = 50,
+        sensitivity: float = 1.0,
+        epsilon_range: tuple[float, float] = (-0.4, 0.4),
+        statistics: str = "dataset",
+        subset: float = 1.0,
+        batch_size: int = 8,
+        seed: int = 0,
+    ) -> None:
         super().__init__()
         low, high = epsilon_range
-        for name, value, known in (
+        for name, value, options in (
             ("measure", measure, MEASURES),
             ("region", region, REGIONS),
             ("statistics", statistics, ("dataset", "batch")),
         ):
-            if value not in known:
-                raise ValueError(f"`{name}` must be one of {known}. Received: {name}={value!r}.")
+            if value not in options:
+                raise ValueError(f"`{name}` must be one of {options}. Received: {name}={value!r}.")
         if not -0.5 < low <= high:
             raise ValueError(f"Expected -1/2 < low <= high. Received: epsilon_range={epsilon_range!r}.")
         if not 0 < subset <= 1 or start_epoch < 1 or every < 1 or not 0 <= percentile <= 100 or not sensitivity > 0:
@@ -183,9 +207,9 @@ class AdaptiveEpsilon(keras.callbacks.Callback):
         self.subset = subset
         self.batch_size = batch_size
         self.seed = seed
-        self._forget()
+        self._reset()
 
-    def _forget(self):
+    def _reset(self):
         count = len(self.data.cases)
         self.difficulties = np.full(count, math.nan)
         self._last = np.full(count, -1)
@@ -199,7 +223,7 @@ class AdaptiveEpsilon(keras.callbacks.Callback):
                 'AdaptiveEpsilon needs a model compiled with losses.PolyDice(epsilon="per_image"). '
                 f"Received: loss={loss!r}."
             )
-        self._forget()
+        self._reset()
         self._sampler = None
         self.data.epsilon_of = self.epsilon_of
 
@@ -216,21 +240,21 @@ class AdaptiveEpsilon(keras.callbacks.Callback):
             logs[f"epsilon_{name}"] = float(getattr(epsilon, name)())
         logs["refresh_seconds"] = self._seconds
 
-    def refresh(self, epoch):
-        """Sample the images whose turn it is with the current weights, and renew every epsilon.
+    def refresh(self, epoch: int) -> None:
+        """Sample the next subset of the images with the current weights, and update every epsilon.
 
         Args:
-            epoch: Which begins, counted from 1.
+            epoch: The epoch that begins, counted from 1.
         """
         begin = time.monotonic()
         if self._sampler is None:
             self._sampler = MCDropout(self.model, samples=self.samples, seed=self.seed)
-        ids = self._turn()
+        ids = self._next_subset()
         for start in range(0, len(ids), self.batch_size):
-            some = ids[start : start + self.batch_size]
-            images, masks = self.data.plain(some)
+            batch = ids[start : start + self.batch_size]
+            images, masks = self.data.plain(batch)
             maps = self._sampler.predict(images, batch_size=self.batch_size, case=epoch)
-            self.difficulties[some] = difficulties(maps, masks, self.measure, self.region)
+            self.difficulties[batch] = difficulties(maps, masks, self.measure, self.region)
         self._last[ids] = epoch
         self._epsilon = adaptive_epsilon(self.difficulties, **self.rule)
         self._seconds = time.monotonic() - begin
@@ -244,18 +268,18 @@ class AdaptiveEpsilon(keras.callbacks.Callback):
             }
         )
 
-    def epsilon_of(self, ids):
-        """Epsilon of images by number, those of one batch where it counts (`statistics="batch"`)."""
+    def epsilon_of(self, ids: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Return the epsilons of the images of one batch, by number. The batch matters for `statistics="batch"`."""
         if not self.refreshes or self.statistics == "dataset":
             return self._epsilon[np.asarray(ids)]
         return adaptive_epsilon(self.difficulties[np.asarray(ids)], **self.rule)
 
-    def get_state(self):
-        """Everything that later epochs depend on, for `Resume`."""
+    def get_state(self) -> dict[str, Any]:
+        """Return everything that later epochs depend on, for `Resume`."""
         return {"last": self._last.tolist(), "refreshes": self.refreshes}
 
-    def set_state(self, state):
-        """Take up a state that `get_state` gave."""
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Restore a state that `get_state` returned."""
         state = json.loads(json.dumps(state))
         self._last = np.array(state["last"])
         self.refreshes = state["refreshes"]
@@ -264,16 +288,18 @@ class AdaptiveEpsilon(keras.callbacks.Callback):
             self.difficulties = np.array([math.nan if d is None else d for d in latest["difficulty"]])
             self._epsilon = np.array(latest["epsilon"])
 
-    def _turn(self):
-        """The images that a refresh samples: the oldest, by lot among equals."""
+    def _next_subset(self):
+        """The images that a refresh samples: those sampled longest ago, in random order among equals."""
         count = len(self._last)
         chosen = math.ceil(self.subset * count)
-        lot = np.random.default_rng([self.seed, len(self.refreshes)]).permutation(count)
-        return np.sort(lot[np.argsort(self._last[lot], kind="stable")][:chosen])
+        shuffled = np.random.default_rng([self.seed, len(self.refreshes)]).permutation(count)
+        return np.sort(shuffled[np.argsort(self._last[shuffled], kind="stable")][:chosen])
 
 
-def difficulties(maps, masks, measure="mutual_information", region="gt"):
-    """Mean of a map over the foreground of each image, `(images,)`.
+def difficulties(
+    maps: UncertaintyMaps, masks: npt.ArrayLike, measure: str = "mutual_information", region: str = "gt"
+) -> np.ndarray:
+    """Return the mean of an uncertainty map over the foreground of each image, `(images,)`.
 
     Args:
         maps: `UncertaintyMaps` of the images.
@@ -285,12 +311,17 @@ def difficulties(maps, masks, measure="mutual_information", region="gt"):
     masks = np.asarray(masks)
     labelled = masks[..., 0] > 0.5 if masks.shape[-1] == 1 else masks.argmax(axis=-1) > 0
     predicted = maps.mask > 0
-    order = {"gt": (labelled, predicted), "pred": (predicted, labelled), "union": (labelled | predicted,), "all": ()}
-    found = []
-    for at, of_image in enumerate(values):
-        regions = [each[at] for each in order[region] if each[at].any()]
-        found.append(float(of_image[regions[0]].mean() if regions else of_image.mean()))
-    return np.array(found)
+    candidates = {
+        "gt": (labelled, predicted),
+        "pred": (predicted, labelled),
+        "union": (labelled | predicted,),
+        "all": (),
+    }
+    means = []
+    for index, image_map in enumerate(values):
+        regions = [foreground[index] for foreground in candidates[region] if foreground[index].any()]
+        means.append(float(image_map[regions[0]].mean() if regions else image_map.mean()))
+    return np.array(means)
 
 
 def _plain(values):

@@ -1,4 +1,4 @@
-"""Weights of a loss that follow the training."""
+"""Update the weights of the two parts of a Tversky and cross-entropy loss while it trains."""
 
 import keras
 import numpy as np
@@ -7,18 +7,19 @@ from keras_uq.losses import TverskyCE
 
 
 class AdaptiveTverskyCE(keras.callbacks.Callback):
-    """Renew the weights of an adaptive `losses.TverskyCE` from what its two parts cost.
+    """Update the weights of an adaptive `losses.TverskyCE` from the values of its two parts.
 
-    With `adaptive="epoch"`, epoch t runs at the weights that the mean training losses of epoch t - 1 give; no gradient
-    flows through them. With `"step"` the loss's metric renews them batch by batch and this callback keeps validation
-    from doing so. The logs of an epoch have the unweighted parts, `tversky` and `crossentropy`, and the weights it ran
-    at, `tversky_weight` and `crossentropy_weight` (with `"step"`, those after its last batch).
+    With `adaptive="epoch"`, the weights of epoch t are computed from the mean training losses of epoch t - 1; no
+    gradient flows through them. With `"step"`, a metric of the loss updates the weights after each batch, and this
+    callback restores them after validation. The logs of an epoch contain the unweighted parts, `tversky` and
+    `crossentropy`, and the weights used, `tversky_weight` and `crossentropy_weight` (with `"step"`, the weights after
+    the last batch).
 
-    `callbacks.Resume` keeps the weights of an interrupted training; `.keras` files do too, `.weights.h5` files do not.
+    `callbacks.Resume` and `.keras` files save the weights; `.weights.h5` files do not.
 
     Raises:
-        ValueError: If the model's loss is no adaptive `TverskyCE`, or, after the first batch, if the loss's `metrics`
-            were not given to `compile`.
+        ValueError: If the model's loss is not an adaptive `TverskyCE`, or, after the first batch, if the `metrics` of
+            the loss were not passed to `compile`.
 
     Reference:
         Zhang et al. (2025), Eq. 9 to 11. The first epoch, which the paper leaves open, starts at the loss's
@@ -50,7 +51,7 @@ class AdaptiveTverskyCE(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         loss = self.model.loss
-        # What the metric says was measured before this renewal.
+        # The metric in the logs was computed before this update.
         logs["crossentropy_weight"] = 1 - logs[loss.weights.name]
         if loss.adaptive == "epoch":
             loss.weights.renew(logs["tversky"], logs["crossentropy"])
@@ -61,10 +62,10 @@ class AdaptiveTverskyCE(keras.callbacks.Callback):
     def on_test_end(self, logs=None):
         self.set_state(self._before)
 
-    def get_state(self):
-        """The two weights, for `Resume`."""
+    def get_state(self) -> list[float]:
+        """Return the two weights, for `Resume`."""
         return np.asarray(keras.ops.convert_to_numpy(self.model.loss.weights.values)).tolist()
 
-    def set_state(self, state):
-        """Take up weights that `get_state` gave."""
+    def set_state(self, state: list[float]) -> None:
+        """Restore weights that `get_state` returned."""
         self.model.loss.weights.values.assign(np.asarray(state, dtype="float32"))

@@ -1,4 +1,4 @@
-"""Keep the weights of the best epoch, whatever happens to the process."""
+"""Save the weights of the best epoch, safely even if the process is killed while it writes."""
 
 import math
 import os
@@ -8,9 +8,9 @@ import keras
 
 
 class KeepBest(keras.callbacks.Callback):
-    """Write the weights whenever `monitor` is better than ever before.
+    """Save the weights whenever `monitor` improves on its best value so far.
 
-    The file is written under another name and renamed, so at every moment it is whole: the best so far, or absent.
+    The file is written under a temporary name and then renamed, so it is complete at every moment.
 
     Args:
         path: File to write, ending in `.weights.h5`.
@@ -19,10 +19,11 @@ class KeepBest(keras.callbacks.Callback):
 
     Attributes:
         best: The best value so far.
-        best_epoch: Its epoch, counted from 0, or -1. An epoch whose value is not finite is never the best.
+        best_epoch: Epoch of the best value, counted from 0; -1 before the first one. An epoch with a value that is not
+            finite is never the best.
     """
 
-    def __init__(self, path, monitor, mode):
+    def __init__(self, path: str | os.PathLike, monitor: str, mode: str) -> None:
         super().__init__()
         if mode not in ("max", "min"):
             raise ValueError(f'`mode` must be "max" or "min". Received: mode={mode!r}.')
@@ -34,7 +35,7 @@ class KeepBest(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         if self.monitor not in (logs or {}):
-            raise ValueError(f"KeepBest monitors {self.monitor!r}. The logs hold {sorted(logs or {})}.")
+            raise ValueError(f"KeepBest monitors {self.monitor!r}. The logs contain {sorted(logs or {})}.")
         value = float(logs[self.monitor])
         better = value > self.best if self.mode == "max" else value < self.best
         if math.isfinite(value) and better:

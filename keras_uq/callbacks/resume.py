@@ -1,37 +1,38 @@
-"""Resume a killed training so that it ends like one that was never killed."""
+"""Resume an interrupted training so that it gives the same result as an uninterrupted one."""
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from keras import callbacks, ops
 
-# What the callbacks of a training remember between epochs. `best` and its like are plain numbers.
+# Attributes in which callbacks of Keras keep their state between epochs. All of them are plain numbers.
 REMEMBERED = ("best", "best_epoch", "wait", "stopped_epoch", "cooldown_counter")
 
 
 class Resume(callbacks.Callback):
-    """Save the whole state of a training after each epoch, and take it up again when training starts.
+    """Save the whole state of a training after each epoch, and restore it when training starts again.
 
-    `keras.callbacks.BackupAndRestore` keeps weights, optimizer and epoch. This also keeps the counters of the dropout
-    masks, what the other callbacks remember (also by `get_state()` and `set_state(state)`, if they have them), and the
-    history. Weights and state are renamed into place in that order,
-    so a process killed at any moment leaves the last whole epoch.
+    `keras.callbacks.BackupAndRestore` saves weights, optimizer and epoch. This callback also saves the random states of
+    dropout layers, the state of the other callbacks (with `get_state()` and `set_state(state)`, if they have them), and
+    the history. The weights are written first and the state is then renamed into place, so a process killed at any
+    moment leaves a complete epoch to resume from.
 
-    Put it *last* in the list of callbacks, since `on_train_begin` resets the others. For the same end bit for bit, the
-    order of the batches must be a function of the epoch (`fit(shuffle=False)` with a data set that shuffles itself by
-    epoch), and on TensorFlow's CPU `TF_NUM_INTEROP_THREADS=1` must be set before it is imported.
+    Put it *last* in the list of callbacks, because `on_train_begin` resets the others. The result is equal bit for bit
+    only if the order of the batches is a function of the epoch (`fit(shuffle=False)` with a data set that shuffles
+    itself by epoch) and, on TensorFlow's CPU, if `TF_NUM_INTEROP_THREADS=1` is set before TensorFlow is imported.
 
     Args:
-        folder: Where the state is kept. Another training needs another folder.
+        folder: Folder for the state. Each training needs a separate folder.
         others: The other callbacks of this training, in the same order each time.
 
     Attributes:
-        history: The logs of every epoch so far, one dictionary each, across interruptions.
+        history: The logs of all epochs so far, one dictionary per epoch, including those before an interruption.
     """
 
-    def __init__(self, folder, others=()):
+    def __init__(self, folder: str | os.PathLike, others: Sequence[callbacks.Callback] = ()) -> None:
         super().__init__()
         self.folder = Path(folder)
         self.others = list(others)
@@ -50,12 +51,14 @@ class Resume(callbacks.Callback):
         for callback, remembered in zip(self.others, state["callbacks"], strict=True):
             for name, value in remembered.items():
                 setattr(callback, name, value)
-        for callback, kept in zip(self._with_state(), state.get("states", ()), strict=True):
-            callback.set_state(kept)
+        for callback, saved in zip(self._with_state(), state.get("states", ()), strict=True):
+            callback.set_state(saved)
         self.history = state["history"]
+        # Private API of Keras, also used by its BackupAndRestore: nothing public tells a running `fit` where to begin.
+        # If it changes, test_an_interrupted_training_ends_like_an_uninterrupted_one fails.
         self.model._initial_epoch = state["epoch"]
         if state["stopped"]:
-            # Ended by a callback: `fit` must not run another epoch.
+            # A callback had stopped the training, so `fit` must not run another epoch.
             self.model._initial_epoch = self.params["epochs"]
 
     def on_epoch_end(self, epoch, logs=None):
@@ -81,11 +84,11 @@ class Resume(callbacks.Callback):
                 old.unlink()
 
     def _with_state(self):
-        """Callbacks that keep more than plain numbers: they say what, as JSON types, and take it back."""
+        """The callbacks that save and restore their own state, as JSON types."""
         return [callback for callback in self.others if hasattr(callback, "get_state")]
 
     def _seeds(self):
-        """The counters of the model's random layers, in the model's order."""
+        """The random states of the model's layers, in the model's order."""
         return [v for v in self.model.non_trainable_variables if "seed_generator_state" in v.path]
 
 

@@ -1,4 +1,4 @@
-"""A learning rate that falls in steps."""
+"""Reduce the learning rate in steps."""
 
 import keras
 
@@ -6,20 +6,20 @@ import keras
 class StepDecay(keras.callbacks.Callback):
     """Multiply the learning rate by `factor` every `every` epochs.
 
-    Epoch `e`, counted from 0, runs at `initial * factor ** (e // every)`: a function of the epoch alone, so a resumed
-    training runs at the rate it would have had.
+    Epoch `e`, counted from 0, runs at `initial * factor ** (e // every)`. The rate depends on the epoch only, so a
+    resumed training runs at the same rates as an uninterrupted one.
 
     Args:
-        factor: Of each step.
-        every: Epochs between steps.
-        initial: The rate of epoch 0; the optimizer's own when training starts, if `None`. Name it if the training may
-            be resumed, since the optimizer then comes with a rate that has already fallen.
+        factor: Factor of each step.
+        every: Number of epochs between steps.
+        initial: Learning rate of epoch 0. `None` takes the optimizer's rate at the start of training; give a number if
+            the training may be resumed, because the restored optimizer already has a reduced rate.
 
     Reference:
         Kethavath et al. (2025), Section 4: 0.01, times 0.1 every 4 epochs.
     """
 
-    def __init__(self, factor=0.1, every=4, initial=None):
+    def __init__(self, factor: float = 0.1, every: int = 4, initial: float | None = None) -> None:
         super().__init__()
         if every < 1 or factor <= 0:
             raise ValueError(f"Expected `every` >= 1 and `factor` > 0. Received: every={every!r}, factor={factor!r}.")
@@ -34,6 +34,6 @@ class StepDecay(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         self.model.optimizer.learning_rate = self.rate(epoch)
 
-    def rate(self, epoch):
-        """Learning rate of an epoch, counted from 0."""
+    def rate(self, epoch: int) -> float:
+        """Return the learning rate of an epoch, counted from 0."""
         return self.initial * self.factor ** (epoch // self.every)

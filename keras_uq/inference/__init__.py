@@ -1,16 +1,14 @@
-"""Predictors with uncertainty, for any Keras model.
+"""Predict with uncertainty, using any Keras model.
 
-`MCDropout` and `Ensemble` share one interface: `.predict(images)` gives `UncertaintyMaps`, `.draw(images)` one sample
-after the other; `SlidingWindow` has it for whole volumes, window by window. `predict_nifti` and the command
-`keras-uq predict` write the maps of a scan next to it.
+`MCDropout` and `Ensemble` share one interface: `.predict(images)` returns `UncertaintyMaps`, `.draw(images)` yields the
+samples one by one. `SlidingWindow` has the same interface for whole volumes, which it predicts window by window.
+`predict_nifti` and the command `keras-uq predict` read a NIfTI scan and write its maps as NIfTI files.
 """
 
 from keras_uq.inference.ensemble import Ensemble
 from keras_uq.inference.maps import UncertaintyMaps
 from keras_uq.inference.mc_dropout import MCDropout
-from keras_uq.inference.multilabel import exclusive
-from keras_uq.inference.nifti import predict_nifti
-from keras_uq.inference.published import (
+from keras_uq.inference.model_file import (
     load_model,
     read_multilabel,
     read_preprocessing,
@@ -18,6 +16,8 @@ from keras_uq.inference.published import (
     read_window,
     save_model,
 )
+from keras_uq.inference.multilabel import exclusive
+from keras_uq.inference.nifti import predict_nifti
 from keras_uq.inference.quality import ClassQuality, QualityCard, logit_dice
 from keras_uq.inference.sliding_window import SlidingWindow, cut_window, window_starts
 from keras_uq.inference.temperature import TemperatureScaling, fit_temperature, scale_probabilities

@@ -1,14 +1,15 @@
-"""The command `keras-uq`: uncertainty maps of scans, without writing code."""
+"""The command `keras-uq`, which writes uncertainty maps of scans from the shell."""
 
 import argparse
 import json
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 
-def main(arguments=None):
-    """Run the command; the exit status is 0 if every scan was predicted, 1 if some were not, 2 if none could be."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command. The exit status is 0 if every scan was predicted, 1 if some failed, 2 if all failed."""
     options = _parser().parse_args(arguments)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
@@ -22,25 +23,39 @@ def _parser():
     parser = argparse.ArgumentParser(prog="keras-uq", description="Segmentation with uncertainty maps. Research only.")
     commands = parser.add_subparsers(required=True)
     predict = commands.add_parser(
-        "predict", help="write mean, mask, entropy, std, variance and mutual information beside a scan"
+        "predict", help="write mean, mask, entropy, std, variance and mutual information of scans as NIfTI files"
     )
-    predict.add_argument("--model", required=True, action="append", help=".keras file; several make an ensemble")
-    predict.add_argument("--image", required=True, help="a .nii or .nii.gz scan, or a folder of them")
-    predict.add_argument("--out", required=True, help="folder for the maps")
-    predict.add_argument("--samples", type=int, default=20, help="Monte Carlo dropout samples of each model (20)")
-    predict.add_argument("--seed", type=int, default=0, help="of the dropout masks (0)")
-    predict.add_argument("--batch-size", type=int, help="slices (8) or windows (1) at a time")
     predict.add_argument(
-        "--window", type=_sides, help="of a 3D model that carries none: its sides in voxels, slices first: 96,96,96"
+        "--model", required=True, action="append", help=".keras file; repeat the option to predict with an ensemble"
     )
-    predict.add_argument("--overlap", type=float, default=0.5, help="share that neighbouring windows share (0.5)")
+    predict.add_argument("--image", required=True, help="a .nii or .nii.gz scan, or a folder of scans")
+    predict.add_argument("--out", required=True, help="folder for the maps; it is created if it does not exist")
     predict.add_argument(
-        "--deterministic", action="store_true", help="leave dropout off: an ensemble of its members alone"
+        "--samples", type=int, default=20, help="number of Monte Carlo dropout samples per model (default: 20)"
     )
-    predict.add_argument("--independent-masks", action="store_true", help="masks of its own for each slice or window")
-    predict.add_argument("--preprocessing", help="JSON file, for a model that carries none")
-    predict.add_argument("--quality", help="JSON file of a quality card, for models that carry none or an ensemble")
-    predict.add_argument("--again", action="store_true", help="predict scans whose maps are there already")
+    predict.add_argument("--seed", type=int, default=0, help="random seed of the dropout masks (default: 0)")
+    predict.add_argument(
+        "--batch-size", type=int, help="number of slices (default: 8) or windows (default: 1) predicted at a time"
+    )
+    predict.add_argument(
+        "--window",
+        type=_sides,
+        help="window size in voxels as slices,rows,columns (96,96,96, for example), for a 3D model saved without one",
+    )
+    predict.add_argument(
+        "--overlap", type=float, default=0.5, help="overlap of neighbouring windows, as a share (default: 0.5)"
+    )
+    predict.add_argument(
+        "--deterministic", action="store_true", help="predict without dropout; only an ensemble then shows uncertainty"
+    )
+    predict.add_argument(
+        "--independent-masks", action="store_true", help="draw new dropout masks for each slice or window"
+    )
+    predict.add_argument("--preprocessing", help="preprocessing JSON file, for a model saved without one")
+    predict.add_argument(
+        "--quality", help="quality card JSON file, for models saved without one or an ensemble with different cards"
+    )
+    predict.add_argument("--again", action="store_true", help="also predict scans that already have these maps")
     return parser
 
 
@@ -55,14 +70,14 @@ def _predict(options):
     preprocessing = _preprocessing(options)
     predictor = _predictor(options)
     quality = _quality(options)
-    failed, flagged, kept = [], [], 0
+    failed, flagged, skipped = [], [], 0
     columns = (*Progress.get_default_columns(), TimeElapsedColumn(), TextColumn("{task.fields[scan]}"))
     with Progress(*columns) as progress:
         task = progress.add_task("scans", total=len(scans), scan="")
         for scan in scans:
             progress.update(task, scan=scan.name)
             if not options.again and _is_done(sidecar_path(scan, out_dir), predictor, preprocessing, quality):
-                kept += 1
+                skipped += 1
             else:
                 try:
                     predict_nifti(
@@ -72,11 +87,13 @@ def _predict(options):
                     failed.append(scan.name)
                     progress.console.print(f"[red]not predicted[/red] {error}")
             if quality is not None and scan.name not in failed:
-                flagged += _look_at(sidecar_path(scan, out_dir), progress.console)
+                flagged += _review(sidecar_path(scan, out_dir), progress.console)
             progress.advance(task)
-    print(f"{len(scans) - len(failed) - kept} predicted, {kept} already there, {len(failed)} failed: {out_dir}")
+    print(f"{len(scans) - len(failed) - skipped} predicted, {skipped} already there, {len(failed)} failed: {out_dir}")
     if quality is not None:
-        print(f"{len(flagged)} to look at: {', '.join(flagged) or 'none'} (why: quality, in the JSON of each)")
+        print(f"{len(flagged)} flagged for review: {', '.join(flagged) or 'none'}")
+        if flagged:
+            print('The reasons are under "quality" in the JSON file of each scan.')
     if failed:
         return 2 if len(failed) == len(scans) else 1
     return 0
@@ -88,12 +105,12 @@ def _scans(image):
         return [image]
     if not image.is_dir():
         raise ValueError(f"There is no scan or folder {image}.")
-    # Some archives carry hidden companions of each file, named ._scan.nii.gz.
+    # Some archives contain a hidden macOS file for each scan, named ._scan.nii.gz.
     scans = sorted(
         file for file in image.iterdir() if file.name.endswith((".nii", ".nii.gz")) and not file.name.startswith(".")
     )
     if not scans:
-        raise ValueError(f"{image} holds no .nii or .nii.gz file.")
+        raise ValueError(f"{image} contains no .nii or .nii.gz file.")
     return scans
 
 
@@ -108,7 +125,7 @@ def _check_writable(out_dir):
 
 
 def _preprocessing(options):
-    from keras_uq.inference.published import read_preprocessing
+    from keras_uq.inference.model_file import read_preprocessing
     from keras_uq.preprocessing import Preprocessing
 
     if options.preprocessing:
@@ -116,20 +133,20 @@ def _preprocessing(options):
     for model in options.model:
         if not Path(model).is_file():
             raise ValueError(f"There is no model file {model}.")
-    found = [read_preprocessing(model) for model in options.model]
-    if None in found:
+    configurations = [read_preprocessing(model) for model in options.model]
+    if None in configurations:
         raise ValueError(
-            f"{options.model[found.index(None)]} carries no preprocessing. Give it with --preprocessing file.json, or "
-            f"save the model with keras_uq.inference.save_model."
+            f"{options.model[configurations.index(None)]} contains no preprocessing. Give it with --preprocessing "
+            f"file.json, or save the model with keras_uq.inference.save_model."
         )
-    if any(other != found[0] for other in found):
+    if any(other != configurations[0] for other in configurations):
         raise ValueError("The models need different preprocessing, so they cannot predict as one ensemble.")
-    return found[0]
+    return configurations[0]
 
 
 def _predictor(options):
-    """Of slices, or of windows where the models or the user name some."""
-    from keras_uq.inference.published import read_window
+    """Build the predictor: a `SlidingWindow` if the models or the user give a window, else a predictor of slices."""
+    from keras_uq.inference.model_file import read_window
     from keras_uq.inference.sliding_window import SlidingWindow
 
     windows = {options.window or read_window(model) for model in options.model}
@@ -155,12 +172,15 @@ def _sides(text):
 def _sampler(options):
     from keras_uq.inference.ensemble import Ensemble
     from keras_uq.inference.mc_dropout import MCDropout
-    from keras_uq.inference.published import load_model, read_multilabel
+    from keras_uq.inference.model_file import load_model, read_multilabel
 
     multilabel = [read_multilabel(model) for model in options.model]
     if options.deterministic:
         if len(set(multilabel)) > 1:
-            raise ValueError("Some of the models have independent channels and some have not. Predict with one kind.")
+            raise ValueError(
+                "Some models have independent channels (multilabel) and some have exclusive classes. Use models of "
+                "one kind."
+            )
         return Ensemble(options.model, multilabel=multilabel[0])
     members = [
         MCDropout(
@@ -176,8 +196,8 @@ def _sampler(options):
 
 
 def _quality(options):
-    """The quality card to read: the given one, or that which every model carries."""
-    from keras_uq.inference.published import read_quality
+    """Return the given quality card, or the one that all models have in common, or `None`."""
+    from keras_uq.inference.model_file import read_quality
     from keras_uq.inference.quality import QualityCard
 
     if options.quality:
@@ -186,27 +206,27 @@ def _quality(options):
     return cards[0] if all(card == cards[0] for card in cards) else None
 
 
-def _look_at(sidecar, console):
-    """The scan's name if its quality card has a flag, and a line for each."""
+def _review(sidecar, console):
+    """Print one line per class that is flagged for review. Returns a list with the scan's name if there is one."""
     record = json.loads(sidecar.read_text())
     flags = [line for line in record.get("quality", ()) if line["flag"]]
     for line in flags:
-        console.print(f"[yellow]look at[/yellow] {record['scan']}, class {line['class']}: {line['why']}")
+        console.print(f"[yellow]review[/yellow] {record['scan']}, class {line['class']}: {line['why']}")
     return [record["scan"]] if flags else []
 
 
 def _is_done(sidecar, predictor, preprocessing, quality):
-    """Whether the maps beside a sidecar are those this command would write."""
+    """Whether the existing maps of a scan were made with the settings of this call."""
     try:
         record = json.loads(sidecar.read_text())
     except (OSError, json.JSONDecodeError):
         return False
-    would_be = {
+    settings = {
         "predictor": predictor.describe(),
         "preprocessing": json.loads(preprocessing.to_json()),
         "quality_card": quality and json.loads(quality.to_json()),
     }
-    return {name: record.get(name) for name in would_be} == would_be
+    return {name: record.get(name) for name in settings} == settings
 
 
 if __name__ == "__main__":

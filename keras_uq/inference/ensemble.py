@@ -1,48 +1,51 @@
-"""Several models as one predictor (Lakshminarayanan et al., 2017)."""
+"""Combine several models into one predictor: a deep ensemble (Lakshminarayanan et al., 2017)."""
 
 import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from keras_uq.inference.maps import MapSum
+from keras_uq.inference.maps import MapSum, UncertaintyMaps
+from keras_uq.inference.model_file import load_model
 from keras_uq.inference.multilabel import exclusive
-from keras_uq.inference.published import load_model
 
 
 class Ensemble:
-    """Members that predict one after the other, with the interface of `MCDropout`.
+    """Average the predictions of several models, with the same interface as `MCDropout`.
 
     Args:
-        models: Keras models, `.keras` files, or predictors such as `MCDropout`. Files are loaded one at a time, so the
-            memory needed does not grow with their number. The samples of a predictor count as members of their own.
-        multilabel: The models' channels are independent foreground classes: each prediction becomes the `exclusive`
-            vector, with the background first. A predictor among the members has an argument of its own for it.
+        models: Keras models, paths of `.keras` files, or predictors such as `MCDropout`. Files are loaded one at a
+            time, so memory does not grow with their number. Each sample of a predictor counts as one member.
+        multilabel: Whether the models' channels are independent foreground classes. Each prediction is then converted
+            by `exclusive`, with the background first. Set `multilabel` of a predictor among the members on the
+            predictor itself.
 
     Raises:
         ValueError: If there is no model.
     """
 
-    def __init__(self, models, multilabel=False):
+    def __init__(self, models: Iterable[Any], multilabel: bool = False) -> None:
         self.models = list(models)
         self.multilabel = multilabel
         if not self.models:
             raise ValueError("An ensemble needs at least one model. Received: none.")
 
-    def describe(self):
-        """What is needed to repeat the prediction, as JSON types."""
+    def describe(self) -> dict[str, Any]:
+        """Return the settings needed to repeat the prediction, as JSON types."""
         channels = {"channels": "independent, made exclusive"} if self.multilabel else {}
         return {"method": "ensemble", "members": [_describe(member) for member in self.models], **channels}
 
-    def predict(self, images, batch_size=8, case=0):
-        """Maps of the images, as `MCDropout.predict`; a member is a sample."""
+    def predict(self, images: np.ndarray, batch_size: int = 8, case: int = 0) -> UncertaintyMaps:
+        """Return the maps of the images, as `MCDropout.predict` does; each member is one sample."""
         total = MapSum()
         for sample in self.draw(images, batch_size, case):
             total.add(sample)
         return total.maps()
 
-    def draw(self, images, batch_size=8, case=0):
-        """Yield the members' predictions, one after the other, each `(images, *spatial, classes)`."""
+    def draw(self, images: np.ndarray, batch_size: int = 8, case: int = 0) -> Iterator[np.ndarray]:
+        """Yield the prediction of each member, `(images, *spatial, classes)`."""
         for member in self.models:
             if hasattr(member, "draw"):
                 yield from member.draw(images, batch_size, case)
@@ -50,11 +53,11 @@ class Ensemble:
             network, starts = self._network(member), range(0, len(images), batch_size)
             yield np.concatenate([network(images[start : start + batch_size]) for start in starts])
 
-    def networks(self, case=0):
-        """Yield the members' networks, as `MCDropout.networks` does.
+    def networks(self, case: int = 0) -> Iterator[Callable[..., np.ndarray]]:
+        """Yield one prediction function per member, as `MCDropout.networks` does.
 
         Raises:
-            ValueError: If a member is a predictor that has none.
+            ValueError: If a member is a predictor without `networks`.
         """
         for member in self.models:
             if hasattr(member, "networks"):
@@ -68,18 +71,21 @@ class Ensemble:
         model = load_model(member) if isinstance(member, (str, Path)) else member
 
         def network(images, start=0, batch_size=None, phase=None):
-            del start, batch_size, phase  # It has no masks.
-            found = np.asarray(model.predict_on_batch(images), dtype="float32")
-            return exclusive(found) if self.multilabel else found
+            del start, batch_size, phase  # These select dropout masks; a deterministic model has none.
+            probabilities = np.asarray(model.predict_on_batch(images), dtype="float32")
+            return exclusive(probabilities) if self.multilabel else probabilities
 
         return network
 
-    def anchored(self, window):
-        """A copy whose members have anchored masks, if they have masks: see `MCDropout.anchored`."""
+    def anchored(self, window: Sequence[int]) -> "Ensemble":
+        """Return a copy in which the dropout masks of the members are anchored to the image.
+
+        See `MCDropout.anchored`. Members without dropout masks are used as they are.
+        """
         members = [member.anchored(window) if hasattr(member, "anchored") else member for member in self.models]
         other = Ensemble(members, self.multilabel)
         strides = [member.strides for member in members if hasattr(member, "strides")] or [(1,) * len(window)]
-        other.strides = tuple(math.lcm(*of_axis) for of_axis in zip(*strides))
+        other.strides = tuple(math.lcm(*axis_strides) for axis_strides in zip(*strides))
         return other
 
 

@@ -1,15 +1,21 @@
-"""The maps of a prediction, summed sample by sample: memory does not grow with the number of samples."""
+"""Uncertainty maps, accumulated sample by sample, so that memory does not grow with the number of samples."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import Self
 
 import numpy as np
+import numpy.typing as npt
 
+from keras_uq.metrics.segments import binary_entropy
+
+# Probabilities are clipped to this distance from 0 before a logarithm.
 CLIP = 1e-7
 
 
 @dataclass(frozen=True)
 class UncertaintyMaps:
-    """What a set of stochastic predictions says about each voxel, all float32.
+    """Mean, spread and entropies of a set of stochastic predictions, for each voxel. All arrays are float32.
 
     With one class, `p` below stands for the two probabilities `p` and `1 - p`. Logarithms are natural: the entropies
     of two classes lie in `[0, log 2]`.
@@ -17,11 +23,11 @@ class UncertaintyMaps:
     Attributes:
         mean: Mean probability, `(images, *spatial, classes)`: the prediction.
         std: Standard deviation over the samples (population), same shape.
-        variance: Its square.
+        variance: Square of `std`, same shape.
         entropy: `-sum p log p` of the mean, `(images, *spatial)`: the total uncertainty.
-        expected_entropy: Mean over the samples of their entropies: what stays when the model is certain of itself.
-        mutual_information: `entropy - expected_entropy`, at least 0: the share that comes from the model.
-        samples: How many predictions went in.
+        expected_entropy: Mean of the entropies of the samples: the data (aleatoric) uncertainty.
+        mutual_information: `entropy - expected_entropy`, at least 0: the model (epistemic) uncertainty.
+        samples: Number of predictions.
 
     Reference:
         Kethavath et al. (2025), Eq. 11 and 16; Hiroike (2026), Eq. 8 to 10.
@@ -36,20 +42,20 @@ class UncertaintyMaps:
     samples: int
 
     @property
-    def mask(self):
+    def mask(self) -> np.ndarray:
         """The predicted classes, uint8 `(images, *spatial)`: `mean >= 0.5` for one class, else the arg-max."""
         if self.mean.shape[-1] == 1:
             return (self.mean[..., 0] >= 0.5).astype("uint8")
         return np.argmax(self.mean, axis=-1).astype("uint8")
 
-    def __getitem__(self, image):
+    def __getitem__(self, image: int) -> Self:
         """The maps of one image, without the first axis."""
         arrays = {entry.name: getattr(self, entry.name)[image] for entry in fields(self) if entry.name != "samples"}
         return type(self)(**arrays, samples=self.samples)
 
     @classmethod
-    def concatenate(cls, parts):
-        """The maps of several batches, one after the other."""
+    def concatenate(cls, parts: Sequence[Self]) -> Self:
+        """Join the maps of several batches along the first axis."""
         arrays = {
             entry.name: np.concatenate([getattr(part, entry.name) for part in parts])
             for entry in fields(cls)
@@ -59,16 +65,16 @@ class UncertaintyMaps:
 
 
 class MapSum:
-    """Moments of the samples seen so far (Welford, 1962). Add samples of one shape, then ask for the maps."""
+    """Running moments of samples (Welford, 1962). `add` samples of equal shape, then call `maps`."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.samples = 0
 
-    def add(self, probabilities):
-        """Take in one sample, `(images, *spatial, classes)`.
+    def add(self, probabilities: npt.ArrayLike) -> None:
+        """Add one sample, `(images, *spatial, classes)`.
 
         Raises:
-            ValueError: If a value is not within [0, 1] or the shape is not that of the first sample.
+            ValueError: If a value lies outside [0, 1] or the shape differs from the first sample's.
         """
         probabilities = np.asarray(probabilities, dtype="float32")
         if self.samples == 0:
@@ -84,10 +90,10 @@ class MapSum:
         self._squares += difference * (probabilities - self._mean)
         self._entropy += (entropy - self._entropy) / self.samples
 
-    def maps(self):
-        """`UncertaintyMaps` of the samples so far. Raises `ValueError` if there are none."""
+    def maps(self) -> UncertaintyMaps:
+        """Return the `UncertaintyMaps` of the samples so far. Raises `ValueError` if there are none."""
         if self.samples == 0:
-            raise ValueError("There is no sample to make maps of.")
+            raise ValueError("There is no sample to make maps of. Call `add` first.")
         variance = np.maximum(self._squares / self.samples, 0)
         entropy = binary_or_categorical_entropy(self._mean)
         return UncertaintyMaps(
@@ -96,14 +102,21 @@ class MapSum:
             variance=variance,
             entropy=entropy,
             expected_entropy=self._entropy,
-            # Never negative but for rounding.
+            # Rounding can make the difference slightly negative.
             mutual_information=np.maximum(entropy - self._entropy, 0),
             samples=self.samples,
         )
 
 
-def binary_or_categorical_entropy(probabilities):
-    """Entropy of each voxel in nats, `(images, *spatial)`, of probabilities `(images, *spatial, classes)`."""
+def binary_or_categorical_entropy(probabilities: np.ndarray) -> np.ndarray:
+    """Return the entropy of each voxel in nats, `(images, *spatial)`.
+
+    Args:
+        probabilities: `(images, *spatial, classes)`; one class is the probability of foreground.
+
+    Raises:
+        ValueError: If a value lies outside [0, 1].
+    """
     if probabilities.size and not (probabilities.min() >= 0 and probabilities.max() <= 1):
         raise ValueError(
             "Expected probabilities in [0, 1]. "
@@ -111,6 +124,5 @@ def binary_or_categorical_entropy(probabilities):
             "Does the model return logits? End it in a sigmoid or softmax."
         )
     if probabilities.shape[-1] == 1:
-        p = np.clip(probabilities[..., 0], CLIP, 1 - CLIP)
-        return -(p * np.log(p) + (1 - p) * np.log1p(-p))
+        return binary_entropy(probabilities[..., 0])
     return -np.sum(probabilities * np.log(np.maximum(probabilities, CLIP)), axis=-1)

@@ -1,23 +1,24 @@
-"""From independent sigmoids to one probability a class."""
+"""Convert independent sigmoid channels to probabilities of mutually exclusive classes."""
 
 import numpy as np
+import numpy.typing as npt
 
 
-def exclusive(probabilities):
-    """Probabilities of exclusive classes, background first, from independent ones of the foreground classes.
+def exclusive(probabilities: npt.ArrayLike) -> np.ndarray:
+    """Convert independent foreground probabilities to probabilities of exclusive classes, background first.
 
-    The background is where no class is, `prod(1 - p_k)`; then all are divided by their sum. One channel gives
-    `[1 - p, p]`.
+    The probability of background is `prod(1 - p_k)`, the probability that no class is present. All probabilities are
+    then divided by their sum. One channel gives `[1 - p, p]`.
 
     Args:
-        probabilities: `(*spatial, foreground classes)`, each in [0, 1] by itself.
+        probabilities: `(*spatial, foreground classes)`, each in [0, 1], not normalised over classes.
 
     Returns:
-        Same type, `(*spatial, foreground classes + 1)`; sums to 1.
+        Array `(*spatial, foreground classes + 1)` of the same type; it sums to 1 over the last axis.
 
     Reference:
-        Mehrtash et al. (2020), Section VI-A, train Dice with sigmoids and do not say how they measure them; without
-        this, several of their scores cannot come from probabilities.
+        Mehrtash et al. (2020), Section VI-A, train Dice with sigmoid outputs and do not say how they score them.
+        Without a conversion such as this one, several of their scores are impossible for probabilities.
     """
     probabilities = np.asarray(probabilities)
     background = np.prod(1 - probabilities, axis=-1, keepdims=True)

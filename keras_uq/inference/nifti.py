@@ -1,53 +1,64 @@
-"""A NIfTI scan in, maps of the same geometry out."""
+"""Predict a NIfTI scan and write its uncertainty maps as NIfTI files with the same geometry."""
 
 import datetime
 import json
 import os
 import platform
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 import nibabel
 import numpy as np
 
 from keras_uq._version import __version__
-from keras_uq.preprocessing import read_nifti
+from keras_uq.inference.quality import QualityCard
+from keras_uq.preprocessing import Preprocessing, read_nifti
 
 MAPS = ("mean", "mask", "entropy", "std", "variance", "mutual_information")
 
 
-def scan_name(path):
-    """File name of a scan without `.nii` or `.nii.gz`."""
+def scan_name(path: str | os.PathLike) -> str:
+    """Return the file name of a scan without `.nii` or `.nii.gz`."""
     return Path(path).name.removesuffix(".gz").removesuffix(".nii")
 
 
-def sidecar_path(path, out_dir):
-    """Where the JSON beside the maps of a scan is, which is written last."""
+def sidecar_path(path: str | os.PathLike, out_dir: str | os.PathLike) -> Path:
+    """Return the path of the JSON file that is written after the maps of a scan."""
     return Path(out_dir) / f"{scan_name(path)}_uncertainty.json"
 
 
-def predict_nifti(predictor, path, out_dir, preprocessing, maps=MAPS, batch_size=None, quality=None):
+def predict_nifti(
+    predictor: Any,
+    path: str | os.PathLike,
+    out_dir: str | os.PathLike,
+    preprocessing: Preprocessing,
+    maps: Sequence[str] = MAPS,
+    batch_size: int | None = None,
+    quality: QualityCard | None = None,
+) -> dict[str, Path]:
     """Write the uncertainty maps of a scan.
 
     Args:
-        predictor: An `MCDropout` or `Ensemble` of a 2D network, which takes the scan's slices; a `SlidingWindow` of
-            a 3D one takes the whole scan.
+        predictor: An `MCDropout` or `Ensemble` of 2D networks, which predicts the scan slice by slice, or a
+            `SlidingWindow` of a 3D network, which predicts the whole scan.
         path: Scan, `.nii` or `.nii.gz`, `(x, y, z)` or `(x, y, z, channels)`.
-        out_dir: Folder for `<scan>_<map>.nii.gz` and `<scan>_uncertainty.json`; made if need be.
-        preprocessing: The `Preprocessing` the model was trained with.
-        maps: Which maps, of `mean` and `std` (probability), `variance`, `mask` (class numbers), `entropy` and
-            `mutual_information` (nats). With two or more classes the first three have a last axis of classes.
-        batch_size: Slices or windows at a time; 8 slices or 1 window by default.
-        quality: A `QualityCard`; what it says about the scan goes into the JSON, class by class.
+        out_dir: Folder for `<scan>_<map>.nii.gz` and `<scan>_uncertainty.json`; it is created if it does not exist.
+        preprocessing: The `Preprocessing` that the model was trained with.
+        maps: Names of the maps to write: `mean` and `std` (probability), `variance`, `mask` (class numbers), `entropy`
+            and `mutual_information` (nats). With two or more classes the first three have a last axis of classes.
+        batch_size: Number of slices or windows predicted at a time; 8 slices or 1 window by default.
+        quality: A `QualityCard`. Its statement about each class of the scan is added to the JSON file.
 
     Returns:
-        The paths written, by map. Each has the scan's affine, units and grid: maps are resampled bilinearly, the mask
-        by nearest neighbour. The JSON tells samples, seed, layers, preprocessing and versions.
+        `{map: path}` of the written files. They have the scan's affine, units and grid: maps are resampled bilinearly,
+        the mask by nearest neighbour. The JSON file records samples, seed, layers, preprocessing and versions.
 
     Raises:
         BadScan: If the scan cannot be read.
-        ValueError: If its channels are not those of the model, or a map is unknown.
+        ValueError: If the scan's channels do not match the model, or a map is unknown.
         OSError: If the folder cannot be written.
     """
     path, out_dir = Path(path), Path(out_dir)
@@ -61,7 +72,7 @@ def predict_nifti(predictor, path, out_dir, preprocessing, maps=MAPS, batch_size
     images = images[np.newaxis] if whole else images
     _check_channels(path, images, getattr(predictor.predictor if whole else predictor, "model", None))
     batch_size = batch_size or (1 if whole else 8)
-    # The scan's name decides its masks, so that a folder gives the same maps in any order.
+    # The dropout masks depend on the scan's name, so the maps do not depend on the order of the scans.
     result = predictor.predict(images, batch_size=batch_size, case=zlib.crc32(scan_name(path).encode()))
     if whole:
         result = result[0]
@@ -95,14 +106,14 @@ def predict_nifti(predictor, path, out_dir, preprocessing, maps=MAPS, batch_size
 
 
 def _quality(card, probabilities):
-    """What a card says, and the card."""
+    """The JSON entries of a quality card: its statements about the scan, and the card itself."""
     if card is None:
         return {}
     return {"quality": card.read(probabilities), "quality_card": json.loads(card.to_json())}
 
 
-def write_text(path, text):
-    """Write a file whole or not at all."""
+def write_text(path: Path, text: str) -> None:
+    """Write a text file atomically: it is written under a temporary name and then renamed."""
     temporary = path.with_name("." + path.name)
     temporary.write_text(text)
     os.replace(temporary, path)
@@ -126,7 +137,7 @@ def _restore(geometry, name, volume):
         return geometry.restore(volume)
     several = volume.shape[-1] > 1
     channels = [
-        # What the network did not see is background.
+        # Voxels outside the network's input are background.
         geometry.restore(np.ascontiguousarray(volume[..., index]), outside=1 if background and not index else 0)
         for index in range(volume.shape[-1])
         for background in [several and name == "mean"]

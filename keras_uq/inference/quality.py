@@ -1,16 +1,19 @@
-"""What a scan's segmentation is probably worth, without its ground truth: read off the entropy of its segments."""
+"""Predict the Dice score of a new scan, without ground truth, from the mean entropy of its predicted segments."""
 
 import json
 import math
 from dataclasses import asdict, dataclass
+from typing import Any, Self
 
 import numpy as np
+import numpy.typing as npt
 from scipy import special, stats
 
 from keras_uq.metrics import segment_entropy
 
-# Dice scores are kept this far from 0 and 1 before the logit.
+# Dice scores are clipped to this distance from 0 and 1 before the logit.
 CLIP = 1e-3
+# Smallest number of validation cases for a regression line.
 LEAST_CASES = 4
 
 
@@ -19,16 +22,16 @@ class ClassQuality:
     """The regression of one class: `logit(Dice) = intercept + slope * entropy`.
 
     Attributes:
-        label: The class.
-        slope: Of the line, in logits a nat; expected to be negative.
-        intercept: Of the line.
+        label: Number of the class.
+        slope: Slope of the regression line, in logits per nat; expected to be negative.
+        intercept: Intercept of the regression line.
         r: Pearson's correlation of `logit(Dice)` and entropy.
-        p: Of the test that there is none.
-        n: Cases it was fitted on.
-        residual_std: Standard deviation around the line, in logits.
-        mean: Of the entropies.
-        squares: Sum of their squared distances from it.
-        threshold: Entropy above which a scan is flagged.
+        p: p-value of the test that there is no correlation.
+        n: Number of cases that the line was fitted on.
+        residual_std: Standard deviation of the residuals, in logits.
+        mean: Mean of the entropies.
+        squares: Sum of squared deviations of the entropies from their mean.
+        threshold: Entropy above which a scan is flagged for review.
     """
 
     label: int
@@ -42,8 +45,16 @@ class ClassQuality:
     squares: float
     threshold: float
 
-    def dice(self, entropy, level=0.95):
-        """`(predicted Dice, low, high)` of a segment of this entropy; the interval is for a single new scan."""
+    def dice(self, entropy: float, level: float = 0.95) -> tuple[float, float, float]:
+        """Predict the Dice score of a segment from its entropy.
+
+        Args:
+            entropy: `segment_entropy` of the segment, in nats.
+            level: Level of the prediction interval.
+
+        Returns:
+            `(predicted Dice, low, high)`; the interval is a prediction interval for a single new scan.
+        """
         centre = self.intercept + self.slope * entropy
         spread = math.sqrt(1 + 1 / self.n + (entropy - self.mean) ** 2 / self.squares)
         reach = stats.t.ppf((1 + level) / 2, self.n - 2) * self.residual_std * spread
@@ -52,29 +63,36 @@ class ClassQuality:
 
 @dataclass(frozen=True)
 class QualityCard:
-    """Regressions of Dice on segment entropy, one a foreground class, fitted on validation cases.
+    """Linear regressions of Dice on segment entropy, one per foreground class, fitted on validation cases.
 
-    A model file can carry one (`save_model(..., quality=card)`); `keras-uq predict` then writes what it says beside
-    every scan.
+    A card can be saved with a model (`save_model(..., quality=card)`). `keras-uq predict` then writes the predicted
+    Dice of every scan into its JSON file.
+
+    Attributes:
+        classes: One `ClassQuality` per foreground class.
 
     Reference:
         Mehrtash et al. (2020), Section VI-E and Figure 3: logit-transformed Dice against `H(S)`.
     """
 
-    classes: tuple
+    classes: tuple[ClassQuality, ...]
 
     @classmethod
-    def fit(cls, entropies, dices, share=0.05):
-        """Fit on validation cases.
+    def fit(cls, entropies: npt.ArrayLike, dices: npt.ArrayLike, share: float = 0.05) -> Self:
+        """Fit a card on validation cases.
 
         Args:
-            entropies: `segment_entropy` of each case, `(cases, foreground classes)`. NaN where nothing was predicted;
-                such a case is left out of that class's line, and a new one is always flagged.
-            dices: Their Dice scores, same shape.
-            share: About this share of cases like these will be flagged: the threshold is that quantile from above.
+            entropies: `segment_entropy` of each case, `(cases, foreground classes)`; NaN where nothing was predicted.
+                Such a case does not contribute to the class's line, and a new case of this kind is always flagged.
+            dices: Dice scores of the cases, same shape.
+            share: Share of the validation cases above the threshold. About this share of similar cases is flagged.
+
+        Returns:
+            The fitted `QualityCard`.
 
         Raises:
-            ValueError: If the shapes differ, a class has fewer than 4 cases with both numbers, or no spread of entropy.
+            ValueError: If the shapes differ, if a class has fewer than 4 cases with both numbers, or if all of its
+                entropies are equal.
         """
         entropies, dices = (np.asarray(values, dtype="float64") for values in (entropies, dices))
         if entropies.shape != dices.shape or entropies.ndim != 2:
@@ -89,19 +107,23 @@ class QualityCard:
             )
         )
 
-    def read(self, probabilities):
-        """What the card says about one scan, one dictionary of JSON types a class.
+    def read(self, probabilities: npt.ArrayLike) -> list[dict[str, Any]]:
+        """Predict the Dice score of one scan, class by class.
 
         Args:
-            probabilities: Of the whole scan, `(*spatial, classes)`, as the card was fitted on.
+            probabilities: Probabilities of the whole scan, `(*spatial, classes)`, made as for the validation cases.
+
+        Returns:
+            One dictionary of JSON types per class: the predicted Dice with its interval, and whether the scan is
+            flagged for review.
 
         Raises:
-            ValueError: If the scan has another number of classes.
+            ValueError: If the scan has another number of classes than the card.
         """
-        found = segment_entropy(probabilities)
-        if len(found) != len(self.classes):
-            raise ValueError(f"The card is of {len(self.classes)} foreground classes. Received: {len(found)}.")
-        return [self._line(quality, entropy) for quality, entropy in zip(self.classes, found)]
+        entropies = segment_entropy(probabilities)
+        if len(entropies) != len(self.classes):
+            raise ValueError(f"The card has {len(self.classes)} foreground classes. Received: {len(entropies)}.")
+        return [self._line(quality, entropy) for quality, entropy in zip(self.classes, entropies)]
 
     def _line(self, quality, entropy):
         if math.isnan(entropy):
@@ -118,31 +140,31 @@ class QualityCard:
             "why": f"segment entropy above {quality.threshold:.3f}, where validation scans seldom are" if flag else "",
         }
 
-    def to_json(self):
-        """The card as JSON text."""
+    def to_json(self) -> str:
+        """Return the card as JSON text."""
         return json.dumps({"classes": [asdict(quality) for quality in self.classes]}, indent=2)
 
     @classmethod
-    def from_json(cls, text):
-        """The card that `to_json` wrote."""
+    def from_json(cls, text: str) -> Self:
+        """Return the card that `to_json` wrote."""
         return cls(tuple(ClassQuality(**values) for values in json.loads(text)["classes"]))
 
 
-def logit_dice(dice):
-    """`log(d / (1 - d))` with Dice kept within [0.001, 0.999]."""
+def logit_dice(dice: npt.ArrayLike) -> np.ndarray | np.floating:
+    """Return the logit of Dice scores, `log(d / (1 - d))`, with Dice clipped to [0.001, 0.999]."""
     return special.logit(np.clip(dice, CLIP, 1 - CLIP))
 
 
 def _fit_class(label, entropy, dice, share):
-    known = ~(np.isnan(entropy) | np.isnan(dice))
-    if known.sum() < LEAST_CASES:
+    complete = ~(np.isnan(entropy) | np.isnan(dice))
+    if complete.sum() < LEAST_CASES:
         raise ValueError(
-            f"Class {label} has {known.sum()} validation cases with a segment and a Dice score; a line needs at least "
-            f"{LEAST_CASES}."
+            f"Class {label} has {complete.sum()} validation cases with a segment and a Dice score; a regression needs "
+            f"at least {LEAST_CASES}."
         )
-    x, y = entropy[known], logit_dice(dice[known])
+    x, y = entropy[complete], logit_dice(dice[complete])
     if np.ptp(x) == 0:
-        raise ValueError(f"All {len(x)} segments of class {label} have one entropy, so there is no line.")
+        raise ValueError(f"All {len(x)} segments of class {label} have the same entropy, so no line can be fitted.")
     line = stats.linregress(x, y)
     residuals = y - line.intercept - line.slope * x
     return ClassQuality(

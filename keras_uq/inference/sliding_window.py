@@ -1,6 +1,8 @@
-"""Whole volumes by overlapping windows, blended sample by sample: memory grows with neither windows nor samples."""
+"""Predict whole volumes with overlapping windows. Memory grows neither with the number of windows nor of samples."""
 
 import itertools
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -8,46 +10,49 @@ import numpy as np
 from keras_uq.inference.ensemble import Ensemble
 from keras_uq.inference.maps import MapSum, UncertaintyMaps
 
-# Of the Gaussian that weights a window, as a share of its sides; and its least weight.
+# Standard deviation of the Gaussian that weights the voxels of a window, as a share of the window's sides.
 SIGMA = 1 / 8
+# Smallest weight of a voxel, so that no voxel of the image has a total weight near 0.
 LEAST_WEIGHT = 1e-3
 
 
 class SlidingWindow:
     """Predict images of any size with a predictor that takes windows of one size.
 
-    Each sample is blended to a whole image first, and the maps are made of whole samples: the voxels of a window count
-    by a Gaussian around its centre. At the ends of the image windows are moved inwards; an image smaller than the
-    window is padded with zeros behind.
+    Windows overlap. Each sample is first blended to a whole image, in which the voxels of a window are weighted by a
+    Gaussian around its centre; the maps are then computed from the whole samples. The last window of an axis is moved
+    inwards to end with the image. An image smaller than the window is padded with zeros at its end.
 
     Args:
-        predictor: An `MCDropout`, an `Ensemble` (of models or of `MCDropout`), or a Keras model, then deterministic.
-        window: Its sides in voxels, one a spatial axis.
-        overlap: Share of a window's side that it has in common with the next, in [0, 1).
-        consistent: A Monte Carlo sample is *one* function of the image: its dropout masks are anchored to the image and
-            repeat with the window's size, so that overlapping windows drop the same places. Distances between windows
-            are then rounded down to what all dropout layers can follow, 8 voxels for three poolings, say. With `False`
-            the windows are separate images to the predictor: with masks that stand still in the window (`shared`), or
-            of their own, which blending averages away.
+        predictor: An `MCDropout`, an `Ensemble` (of models or of `MCDropout`), or a Keras model, which is then
+            predicted deterministically.
+        window: Sides of the window in voxels, one per spatial axis.
+        overlap: Share of a window's side that it has in common with the next window, in [0, 1).
+        consistent: Whether each Monte Carlo sample is *one* function of the image. Dropout masks are then anchored to
+            the image and repeat with the size of the window, so that overlapping windows drop the same voxels.
+            Distances between windows are rounded down to a multiple of the dropout layers' total stride (8 voxels for
+            three poolings, for example). With `False`, windows are predicted like separate images: with masks that are
+            the same in every window (`MCDropout(shared=True)`), or with new masks for each window, whose variation the
+            blending partly averages away.
 
     Raises:
-        ValueError: For a window or an overlap that cannot be, or a predictor that cannot be asked window by window.
+        ValueError: For an invalid window or overlap, or for a predictor that cannot predict window by window.
 
-    `predict` and `draw` are those of `MCDropout`; they hold one batch of windows, the sum of one sample, and the
-    moments of all.
+    `predict` and `draw` have the interface of `MCDropout`. They keep one batch of windows, one blended sample, and the
+    running moments of all samples in memory.
     """
 
-    def __init__(self, predictor, window, overlap=0.5, consistent=True):
+    def __init__(self, predictor: Any, window: Sequence[int], overlap: float = 0.5, consistent: bool = True) -> None:
         self.window = tuple(int(side) for side in window)
         if not self.window or min(self.window) < 1:
-            raise ValueError(f"Expected one side of at least 1 voxel a spatial axis. Received: window={window!r}.")
+            raise ValueError(f"Expected one side of at least 1 voxel per spatial axis. Received: window={window!r}.")
         if not 0 <= overlap < 1:
             raise ValueError(f"Expected an overlap in [0, 1). Received: overlap={overlap!r}.")
         predictor = Ensemble([predictor]) if isinstance(predictor, keras.Model) else predictor
         if not hasattr(predictor, "networks"):
             raise ValueError(
-                f"SlidingWindow takes an MCDropout, an Ensemble or a model. Received: {type(predictor).__name__}. What "
-                "works on whole maps, such as TemperatureScaling, goes around it."
+                f"SlidingWindow takes an MCDropout, an Ensemble or a model. Received: {type(predictor).__name__}. "
+                "TemperatureScaling works on whole maps: wrap it around the SlidingWindow instead."
             )
         self.overlap = overlap
         self.consistent = consistent
@@ -55,8 +60,8 @@ class SlidingWindow:
         self._strides = self.predictor.strides if consistent else (1,) * len(self.window)
         self._importance = _importance(self.window)
 
-    def describe(self):
-        """What is needed to repeat the prediction, as JSON types."""
+    def describe(self) -> dict[str, Any]:
+        """Return the settings needed to repeat the prediction, as JSON types."""
         return {
             "method": "sliding window",
             "window": list(self.window),
@@ -66,19 +71,19 @@ class SlidingWindow:
             "of": self.predictor.describe(),
         }
 
-    def predict(self, images, batch_size=1, case=0):
-        """Maps of the images.
+    def predict(self, images: np.ndarray, batch_size: int = 1, case: int = 0) -> UncertaintyMaps:
+        """Return the uncertainty maps of the images.
 
         Args:
             images: `(images, *spatial, channels)`, an array or a memory map.
-            batch_size: Windows at a time.
+            batch_size: Number of windows predicted at a time.
             case: As in `MCDropout.predict`.
 
         Returns:
             `UncertaintyMaps`.
 
         Raises:
-            ValueError: If the images have not as many spatial axes as the window has sides, or there are none.
+            ValueError: If the number of spatial axes is not the number of the window's sides, or if there is no image.
         """
         self._check(images)
         parts = []
@@ -89,47 +94,47 @@ class SlidingWindow:
             parts.append(total.maps())
         return UncertaintyMaps.concatenate(parts) if len(parts) > 1 else parts[0]
 
-    def draw(self, images, batch_size=1, case=0):
+    def draw(self, images: np.ndarray, batch_size: int = 1, case: int = 0) -> Iterator[np.ndarray]:
         """Yield the blended samples that `predict` averages, each `(images, *spatial, classes)`."""
         self._check(images)
         weights = [self._weight(image.shape[:-1]) for image in images]
         for network in self.predictor.networks(case):
             yield np.stack([self._blend(network, *pair, batch_size) for pair in zip(images, weights)])
 
-    def corners(self, shape):
-        """First voxels of all windows of an image of this spatial shape, in the order they are predicted."""
+    def corners(self, shape: Sequence[int]) -> list[tuple[int, ...]]:
+        """Return the first voxel of every window of an image of this spatial shape, in the order of prediction."""
         axes = [
             window_starts(size, side, self.overlap, stride)
             for size, side, stride in zip(shape, self.window, self._strides)
         ]
-        # Windows of one batch share their masks, which depend on the place within the period of the window.
+        # Windows of one batch must have the same phase, because they share their rolled masks.
         return sorted(itertools.product(*axes), key=self._phase)
 
     def _phase(self, corner):
         return tuple(start % side for start, side in zip(corner, self.window)) if self.consistent else ()
 
     def _blend(self, network, image, weight, batch_size):
-        """One sample of a whole image, `(*spatial, classes)`."""
+        """Predict one sample of a whole image, `(*spatial, classes)`."""
         total, importance, start = None, self._importance[..., np.newaxis], 0
         for phase, group in itertools.groupby(self.corners(image.shape[:-1]), key=self._phase):
             corners = list(group)
             for first in range(0, len(corners), batch_size):
-                some = corners[first : first + batch_size]
-                batch = np.stack([cut_window(image, corner, self.window) for corner in some])
-                found = network(batch, start=start, batch_size=batch_size, phase=phase or None)
-                start += len(some)
+                batch_corners = corners[first : first + batch_size]
+                batch = np.stack([cut_window(image, corner, self.window) for corner in batch_corners])
+                output = network(batch, start=start, batch_size=batch_size, phase=phase or None)
+                start += len(batch_corners)
                 if total is None:
-                    total = np.zeros((*image.shape[:-1], found.shape[-1]), dtype="float32")
-                for corner, probabilities in zip(some, found):
+                    total = np.zeros((*image.shape[:-1], output.shape[-1]), dtype="float32")
+                for corner, probabilities in zip(batch_corners, output):
                     inside = _inside(corner, self.window, total.shape)
                     kept = tuple(slice(0, part.stop - part.start) for part in inside)
                     total[inside] += probabilities[kept] * importance[kept]
         total /= weight[..., np.newaxis]
-        # Rounding of the blend: probabilities of 1 must not become 1 + 1e-7.
+        # Rounding of the blend may turn a probability of 1 into 1 + 1e-7.
         return np.clip(total, 0, 1, out=total)
 
     def _weight(self, shape):
-        """Sum of the windows' weights, `shape`."""
+        """Sum of the weights of all windows at each voxel."""
         total = np.zeros(shape, dtype="float32")
         for corner in self.corners(shape):
             inside = _inside(corner, self.window, shape)
@@ -142,19 +147,20 @@ class SlidingWindow:
         if np.ndim(images) != len(self.window) + 2:
             raise ValueError(
                 f"A window of {len(self.window)} sides needs images with {len(self.window) + 2} axes, (images, "
-                f"*spatial, channels). Received: shape={np.shape(images)}. For one image, add the first: images[None]."
+                f"*spatial, channels). Received: shape={np.shape(images)}. For one image, add the first axis: "
+                "images[None]."
             )
 
 
-def window_starts(size, window, overlap=0.5, stride=1):
-    """Where the windows of one axis begin, multiples of `stride`: from 0, the last so that it reaches the end.
+def window_starts(size: int, window: int, overlap: float = 0.5, stride: int = 1) -> list[int]:
+    """Return the first voxel of each window along one axis, so that the windows cover the axis.
 
     Args:
-        size: Of the image, voxels.
-        window: Of a window, voxels.
-        overlap: Share that neighbours have in common, in [0, 1).
-        stride: The distance between windows is rounded down to a multiple of it, the last start up to one, so that the
-            last window may reach up to `stride - 1` voxels beyond the end.
+        size: Size of the image in voxels.
+        window: Size of a window in voxels.
+        overlap: Share of a window that it has in common with the next window, in [0, 1).
+        stride: All starts are multiples of this number. The distance between windows is rounded down and the last start
+            is rounded up, so the last window may extend up to `stride - 1` voxels beyond the image.
     """
     if size <= window:
         return [0]
@@ -163,8 +169,8 @@ def window_starts(size, window, overlap=0.5, stride=1):
     return [*range(0, size - window, step), last]
 
 
-def cut_window(image, corner, window):
-    """The part of an image `(*spatial, channels)` that begins at `corner`, with zeros behind where the image ends."""
+def cut_window(image: np.ndarray, corner: Sequence[int], window: Sequence[int]) -> np.ndarray:
+    """Cut the window that begins at `corner` from an image `(*spatial, channels)`; zeros fill voxels beyond its end."""
     part = np.asarray(image[_inside(corner, window, image.shape)])
     missing = [(0, side - size) for side, size in zip(window, part.shape)]
     return np.pad(part, [*missing, (0, 0)]) if any(behind for _, behind in missing) else part
@@ -175,10 +181,10 @@ def _inside(corner, window, shape):
 
 
 def _importance(window):
-    """Weight of each voxel of a window, 1 in its middle."""
+    """Weight of each voxel of a window, 1 at its centre."""
     importance = np.ones(window, dtype="float32")
     for axis, side in enumerate(window):
-        places = (np.arange(side) - (side - 1) / 2) / (SIGMA * side)
-        curve = np.exp(-0.5 * places**2).astype("float32")
+        distances = (np.arange(side) - (side - 1) / 2) / (SIGMA * side)
+        curve = np.exp(-0.5 * distances**2).astype("float32")
         importance *= curve.reshape([side if other == axis else 1 for other in range(len(window))])
     return np.maximum(importance / importance.max(), LEAST_WEIGHT)

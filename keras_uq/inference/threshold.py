@@ -1,19 +1,21 @@
-"""Masks from probabilities at a threshold of one's own: precision for recall."""
+"""Choose and apply a probability threshold for foreground, which trades precision for recall."""
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 THRESHOLDS = tuple(step / 20 for step in range(1, 20))
 
 
-def softmax_threshold(probabilities, threshold):
-    """Mask of what is foreground with at least this probability.
+def softmax_threshold(probabilities: npt.ArrayLike, threshold: float) -> np.ndarray:
+    """Return the mask of all voxels with at least this foreground probability.
 
     Args:
-        probabilities: `(*spatial, classes)`: one class is the probability of foreground, else channel 0 is background
-            and foreground is the rest together.
-        threshold: In [0, 1]; `p >= threshold` is foreground. Lower ones find more and are wrong more often.
+        probabilities: `(*spatial, classes)`. One class is the probability of foreground. Of several, channel 0 is
+            background, and the probability of foreground is the sum of the others.
+        threshold: In [0, 1]; `p >= threshold` is foreground. Lower thresholds raise recall and lower precision.
 
     Returns:
         Booleans `(*spatial)`.
@@ -29,29 +31,34 @@ def softmax_threshold(probabilities, threshold):
 
 
 class Operating(NamedTuple):
-    """A threshold and what it gave on the cases it was chosen on: means over cases."""
+    """An operating point: a threshold with its mean recall and precision over the cases it was chosen on."""
 
     threshold: float
     recall: float
     precision: float
 
 
-def choose_threshold(cases, target_recall, thresholds=THRESHOLDS):
-    """The highest threshold that still finds enough.
+def choose_threshold(
+    cases: Iterable[tuple[npt.ArrayLike, npt.ArrayLike]],
+    target_recall: float,
+    thresholds: Iterable[float] = THRESHOLDS,
+) -> Operating:
+    """Choose the highest threshold that reaches a mean recall.
 
-    Choose on validation cases and report on others: a threshold is fitted like a weight.
+    Choose it on validation cases and report on others, because the choice fits the threshold to its cases.
 
     Args:
-        cases: Pairs of a Boolean mask `(*spatial)` and probabilities `(*spatial, classes)`, one a case. Cases with an
-            empty mask have no recall and are left out of its mean.
+        cases: One pair per case: a Boolean mask `(*spatial)` and probabilities `(*spatial, classes)`. Cases with an
+            empty mask have no recall and do not enter its mean.
         target_recall: Mean recall over cases to reach, in (0, 1].
-        thresholds: Candidates.
+        thresholds: Candidate thresholds.
 
     Returns:
-        `Operating`. `precision` leaves out cases where nothing is predicted.
+        `Operating`. The mean precision is over the cases in which something is predicted.
 
     Raises:
-        ValueError: If no case has foreground, or no candidate reaches the target; the message names the best.
+        ValueError: If no case has foreground, or if no candidate reaches the target; the message names the best
+            recall.
 
     Reference:
         Yeung et al. (2021), Section III-D.
@@ -63,28 +70,28 @@ def choose_threshold(cases, target_recall, thresholds=THRESHOLDS):
     for mask, probabilities in cases:
         mask = np.asarray(mask, dtype=bool)
         predicted = [softmax_threshold(probabilities, threshold) for threshold in candidates]
-        found = np.array([np.count_nonzero(mask & each) for each in predicted])
-        sizes = np.array([np.count_nonzero(each) for each in predicted])
-        recalls.append(found / mask.sum() if mask.any() else np.full(len(candidates), np.nan))
-        precisions.append(np.divide(found, sizes, out=np.full(len(candidates), np.nan), where=sizes > 0))
+        hits = np.array([np.count_nonzero(mask & predicted_mask) for predicted_mask in predicted])
+        sizes = np.array([np.count_nonzero(predicted_mask) for predicted_mask in predicted])
+        recalls.append(hits / mask.sum() if mask.any() else np.full(len(candidates), np.nan))
+        precisions.append(np.divide(hits, sizes, out=np.full(len(candidates), np.nan), where=sizes > 0))
     if not recalls or np.isnan(recalls).all():
         raise ValueError("No case has foreground, so there is no recall to choose by.")
     recall, precision = np.nanmean(recalls, axis=0), _mean(np.array(precisions))
-    for place, threshold in enumerate(candidates):
-        if recall[place] >= target_recall:
-            return Operating(float(threshold), float(recall[place]), float(precision[place]))
+    for index, threshold in enumerate(candidates):
+        if recall[index] >= target_recall:
+            return Operating(float(threshold), float(recall[index]), float(precision[index]))
     raise ValueError(
         f"No threshold reaches a recall of {target_recall:g}: at {candidates[-1]:g} it is {recall[-1]:.3f}. Ask for "
-        "less, offer lower thresholds, or train with a loss that finds more."
+        "less, offer lower thresholds, or train with a loss that favours recall."
     )
 
 
 def _mean(values):
-    """Means over cases without NaN; NaN where there is nothing else."""
-    known = ~np.isnan(values)
+    """Means over cases, ignoring NaN; NaN in a column without numbers."""
+    defined = ~np.isnan(values)
     return np.divide(
-        np.where(known, values, 0).sum(axis=0),
-        known.sum(axis=0),
+        np.where(defined, values, 0).sum(axis=0),
+        defined.sum(axis=0),
         out=np.full(values.shape[1], np.nan),
-        where=known.any(axis=0),
+        where=defined.any(axis=0),
     )

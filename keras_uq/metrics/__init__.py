@@ -1,6 +1,6 @@
-"""Measures of one case, in NumPy, and the Keras metric of training. Shares nothing with `keras_uq.losses`.
+"""Evaluation metrics of one case, in NumPy, and a Keras metric for training. Independent of `keras_uq.losses`.
 
-The functions take whole masks or maps of one case, of any rank, and say what an empty case gives.
+The functions take the whole masks or maps of one case, in 2D or 3D. Their docstrings tell the value of an empty case.
 """
 
 from keras_uq.metrics.calibration import Calibration, Reliability

@@ -1,4 +1,6 @@
-"""The Keras metric of training: one Dice of a whole validation set."""
+"""A Keras metric for training: the Dice score pooled over a whole validation set."""
+
+from typing import Any
 
 import keras
 from keras import ops
@@ -6,26 +8,26 @@ from keras import ops
 
 @keras.saving.register_keras_serializable("keras_uq")
 class DiceMetric(keras.metrics.Metric):
-    """Dice pooled over everything since the last reset; in `fit`, `val_dice` is that of the validation set.
+    """Dice score pooled over all data since the last reset; in `fit`, `val_dice` is the score of the validation set.
 
-    `2 sum(p g) / (sum(p) + sum(g))`: the mean over the foreground classes where there are two or more (channel 0 is
-    background), of the one class where there is one.
+    The score of a class is `2 sum(p g) / (sum(p) + sum(g))`. With two or more classes, channel 0 is background and the
+    result is the mean over the foreground classes.
 
     Args:
-        name: Name in logs.
+        name: Name in the logs.
         dtype: Type of the sums.
-        hard: Count the predicted class of each voxel in place of its probabilities.
-        multilabel: Channels are independent foreground classes, none is background. With `hard`, the predicted class is
-            that of the normalised vector (`keras_uq.inference.exclusive`).
+        hard: Whether to count the predicted class of each voxel instead of its probabilities.
+        multilabel: Whether the channels are independent foreground classes without a background channel. With `hard`,
+            the predicted class is the arg-max of `keras_uq.inference.exclusive`.
 
     Returns:
-        A value in `[0, 1]`; 1 for a class that is in neither map, 0 before any data.
+        A value in `[0, 1]`. A class that is neither labelled nor predicted scores 1. The value before any data is 0.
 
     Reference:
         Kethavath et al. (2025), Eq. 12 (soft); Mehrtash et al. (2020), Section VI-A (hard).
     """
 
-    def __init__(self, name="dice", dtype=None, hard=False, multilabel=False):
+    def __init__(self, name: str = "dice", dtype: Any = None, hard: bool = False, multilabel: bool = False) -> None:
         super().__init__(name=name, dtype=dtype)
         self.hard = hard
         self.multilabel = multilabel
@@ -33,7 +35,10 @@ class DiceMetric(keras.metrics.Metric):
 
     def update_state(self, y_true, y_pred, sample_weight=None):
         if sample_weight is not None:
-            raise ValueError("DiceMetric pools voxels and takes no `sample_weight`; list it in `metrics`.")
+            raise ValueError(
+                "DiceMetric pools voxels and takes no `sample_weight`. Pass it to `compile` in `metrics`, not in "
+                "`weighted_metrics`."
+            )
         y_pred = ops.cast(y_pred, self.dtype)
         y_true = ops.cast(y_true, self.dtype)
         if len(y_true.shape) != len(y_pred.shape) or y_true.shape[-1] != y_pred.shape[-1]:
@@ -63,7 +68,7 @@ class DiceMetric(keras.metrics.Metric):
         return ops.mean(score) * self._seen
 
     def _predicted(self, y_pred):
-        """1 in the channel of the predicted class."""
+        """One-hot encoding of the predicted class."""
         classes = y_pred.shape[-1]
         if classes == 1:
             return ops.cast(y_pred >= 0.5, self.dtype)
@@ -73,5 +78,5 @@ class DiceMetric(keras.metrics.Metric):
         chosen = ops.argmax(ops.concatenate([background, y_pred], axis=-1), axis=-1)
         return ops.one_hot(chosen, classes + 1, dtype=self.dtype)[..., 1:]
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "hard": self.hard, "multilabel": self.multilabel}

@@ -1,12 +1,13 @@
-"""Overlap of a mask and a predicted mask: every score is a ratio of the four counts of one case."""
+"""Overlap of a mask and a predicted mask: each score is a ratio of the four voxel counts of one case."""
 
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 
 class Counts(NamedTuple):
-    """Voxels of one case: true positives, false positives, false negatives, true negatives."""
+    """Voxel counts of one case: true positives, false positives, false negatives, true negatives."""
 
     tp: int
     fp: int
@@ -14,15 +15,18 @@ class Counts(NamedTuple):
     tn: int
 
 
-def confusion_counts(mask, predicted_mask):
-    """The four counts of one case, exact integers.
+def confusion_counts(mask: npt.ArrayLike, predicted_mask: npt.ArrayLike) -> Counts:
+    """Count the true and false positives and negatives of one case.
 
     Args:
         mask: Booleans, any shape.
         predicted_mask: Booleans, same shape.
 
+    Returns:
+        `Counts`, exact integers.
+
     Raises:
-        ValueError: If the shapes differ or an array is not boolean.
+        ValueError: If the shapes differ or an array is not Boolean.
     """
     mask, predicted_mask = _checked(mask, predicted_mask)
     tp = int(np.count_nonzero(mask & predicted_mask))
@@ -31,52 +35,52 @@ def confusion_counts(mask, predicted_mask):
     return Counts(tp, fp, fn, mask.size - tp - fp - fn)
 
 
-def dice(mask, predicted_mask):
-    """Dice score of one case.
+def dice(mask: npt.ArrayLike, predicted_mask: npt.ArrayLike) -> float:
+    """Return the Dice score of one case.
 
     Args:
         mask: Booleans, any shape.
         predicted_mask: Booleans, same shape.
 
     Returns:
-        `2 TP / (2 TP + FP + FN)`, a float in `[0, 1]`; NaN if both masks are empty, so that `np.nanmean` leaves the
-        case out.
+        `2 TP / (2 TP + FP + FN)`, a float in `[0, 1]`; NaN if both masks are empty, so that `np.nanmean` ignores the
+        case.
     """
     tp, fp, fn, _ = confusion_counts(mask, predicted_mask)
     return _ratio(2 * tp, 2 * tp + fp + fn)
 
 
-def jaccard(mask, predicted_mask):
-    """Jaccard score `TP / (TP + FP + FN)` in `[0, 1]`; NaN if both masks are empty. Arguments as in `dice`."""
+def jaccard(mask: npt.ArrayLike, predicted_mask: npt.ArrayLike) -> float:
+    """Return the Jaccard score `TP / (TP + FP + FN)`; NaN if both masks are empty. Arguments as in `dice`."""
     tp, fp, fn, _ = confusion_counts(mask, predicted_mask)
     return _ratio(tp, tp + fp + fn)
 
 
-def sensitivity(mask, predicted_mask):
-    """Sensitivity (recall) `TP / (TP + FN)` in `[0, 1]`; NaN if the mask is empty. Arguments as in `dice`."""
+def sensitivity(mask: npt.ArrayLike, predicted_mask: npt.ArrayLike) -> float:
+    """Return the sensitivity (recall) `TP / (TP + FN)`; NaN if the mask is empty. Arguments as in `dice`."""
     tp, _, fn, _ = confusion_counts(mask, predicted_mask)
     return _ratio(tp, tp + fn)
 
 
-def specificity(mask, predicted_mask):
-    """Specificity `TN / (TN + FP)` in `[0, 1]`; NaN if the mask is full. Arguments as in `dice`."""
+def specificity(mask: npt.ArrayLike, predicted_mask: npt.ArrayLike) -> float:
+    """Return the specificity `TN / (TN + FP)`; NaN if the mask fills the image. Arguments as in `dice`."""
     _, fp, _, tn = confusion_counts(mask, predicted_mask)
     return _ratio(tn, tn + fp)
 
 
-def precision(mask, predicted_mask):
-    """Precision `TP / (TP + FP)` in `[0, 1]`; NaN if nothing is predicted. Arguments as in `dice`."""
+def precision(mask: npt.ArrayLike, predicted_mask: npt.ArrayLike) -> float:
+    """Return the precision `TP / (TP + FP)`; NaN if nothing is predicted. Arguments as in `dice`."""
     tp, fp, _, _ = confusion_counts(mask, predicted_mask)
     return _ratio(tp, tp + fp)
 
 
-def f_beta(mask, predicted_mask, beta=1.0):
-    """F-score of one case, for which sensitivity counts `beta` times as much as precision.
+def f_beta(mask: npt.ArrayLike, predicted_mask: npt.ArrayLike, beta: float = 1.0) -> float:
+    """Return the F-beta score of one case, in which sensitivity counts `beta` times as much as precision.
 
     Args:
         mask: Booleans, any shape.
         predicted_mask: Booleans, same shape.
-        beta: Above 0; 1 gives `dice`.
+        beta: Number above 0; 1 gives the Dice score.
 
     Returns:
         `(1 + b) TP / ((1 + b) TP + b FN + FP)` with `b = beta ** 2`, a float in `[0, 1]`; NaN if both masks are empty.
@@ -91,8 +95,8 @@ def f_beta(mask, predicted_mask, beta=1.0):
     return _ratio((1 + square) * tp, (1 + square) * tp + square * fn + fp)
 
 
-def soft_counts(mask, probability):
-    """Sums from which a soft Dice can be pooled over cases.
+def soft_counts(mask: npt.ArrayLike, probability: npt.ArrayLike) -> tuple[float, float, float]:
+    """Return the sums of one case from which a soft Dice score can be pooled over cases.
 
     Args:
         mask: Booleans, any shape.

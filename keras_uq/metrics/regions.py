@@ -1,24 +1,28 @@
-"""Where a score is taken."""
+"""Regions of an image in which scores are computed."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 
-def bounding_box(labels, spacing, margin=8.0, slices=2):
-    """The box around all foreground of a case, widened, within the image.
+def bounding_box(
+    labels: npt.ArrayLike, spacing: Sequence[float], margin: float = 8.0, slices: int = 2
+) -> tuple[slice, ...]:
+    """Return the bounding box of all foreground of a case, extended by a margin and clipped to the image.
 
     Args:
-        labels: `(depth, height, width)`, or `(height, width)`; anything above 0 is foreground.
-        spacing: Millimetres between voxels, one number an axis.
-        margin: Millimetres on each side in the plane (the last two axes); a started voxel counts as a whole one.
-        slices: Slices on each side along the first axis of a volume.
+        labels: `(depth, height, width)` or `(height, width)`; values above 0 are foreground.
+        spacing: Distance between voxels in millimetres, one number per axis.
+        margin: Margin on each side in the plane (the last two axes), in millimetres, rounded up to whole voxels.
+        slices: Margin on each side along the first axis of a volume, in slices.
 
     Returns:
-        A tuple of slices, one an axis: `labels[box]`. A case without foreground has an empty box.
+        A tuple with one slice per axis, for use as `labels[box]`. The box of a case without foreground is empty.
 
     Raises:
-        ValueError: If `labels` is no picture or volume, or `spacing` is not one positive number an axis.
+        ValueError: If `labels` has neither 2 nor 3 axes, or `spacing` is not one positive number per axis.
 
     Reference:
         Mehrtash et al. (2020), Section VI-D: 8 mm in the plane and 2 slices.
@@ -26,19 +30,19 @@ def bounding_box(labels, spacing, margin=8.0, slices=2):
     labels = np.asarray(labels)
     if labels.ndim not in (2, 3) or len(spacing) != labels.ndim or min(spacing) <= 0:
         raise ValueError(
-            "Expected labels (depth, height, width) or (height, width) and one positive spacing an axis. "
+            "Expected labels (depth, height, width) or (height, width) and one positive spacing per axis. "
             f"Received: {labels.shape} and spacing={tuple(spacing)}."
         )
     foreground = labels > 0
     if not foreground.any():
         return (slice(0, 0),) * labels.ndim
-    # Rounded first: 8 / 0.8 is not to be 11 voxels for a last bit.
+    # Rounding before `ceil` keeps floating-point error from turning 8 / 0.8 into 11 voxels.
     margins = [math.ceil(round(margin / size, 6)) for size in spacing]
     if labels.ndim == 3:
         margins[0] = slices
     box = []
-    for axis, by in enumerate(margins):
+    for axis, width in enumerate(margins):
         others = tuple(other for other in range(labels.ndim) if other != axis)
-        where = np.flatnonzero(foreground.any(axis=others))
-        box.append(slice(max(int(where[0]) - by, 0), int(where[-1]) + 1 + by))
+        occupied = np.flatnonzero(foreground.any(axis=others))
+        box.append(slice(max(int(occupied[0]) - width, 0), int(occupied[-1]) + 1 + width))
     return tuple(slice(part.start, min(part.stop, size)) for part, size in zip(box, labels.shape))

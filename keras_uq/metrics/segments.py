@@ -1,11 +1,12 @@
-"""How sure a network is of a structure as a whole: entropy over what it segmented."""
+"""Mean entropy over a predicted segment: how certain a network is about a structure as a whole."""
 
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from scipy import ndimage
 
-# Probabilities are kept this far from 0 and 1 before a logarithm.
+# Probabilities are clipped to this distance from 0 and 1 before a logarithm.
 CLIP = 1e-7
 
 
@@ -13,58 +14,62 @@ class Segment(NamedTuple):
     """A connected component of a predicted class.
 
     Attributes:
-        label: The class.
-        voxels: Its size.
-        entropy: Mean binary entropy of the class's probability over it, in nats, within `[0, log 2]`.
-        box: The slices that hold it, one an axis.
+        label: Number of the class.
+        voxels: Size of the component in voxels.
+        entropy: Mean binary entropy of the class's probability over the component, in nats, within `[0, log 2]`.
+        box: Bounding box of the component, one slice per axis.
     """
 
     label: int
     voxels: int
     entropy: float
-    box: tuple
+    box: tuple[slice, ...]
 
 
-def segment_entropy(probabilities):
-    """Mean entropy over the predicted segment of each foreground class.
+def segment_entropy(probabilities: npt.ArrayLike) -> np.ndarray:
+    """Return the mean entropy over the predicted segment of each foreground class.
 
-    The segment of a class is where it is the predicted one (arg-max, or `p >= 0.5` for one class); the entropy is that
-    of the class against all others, `-(p log p + (1 - p) log(1 - p))`. Higher is less certain.
+    The segment of a class consists of the voxels predicted as this class (arg-max, or `p >= 0.5` for one class). The
+    entropy is that of the class against all others, `-(p log p + (1 - p) log(1 - p))`. A higher value means less
+    certain.
 
     Args:
-        probabilities: Of one whole case, `(*spatial, classes)`; one class is the foreground, else class 0 is
-            background.
+        probabilities: Probabilities of one whole case, `(*spatial, classes)`. One class is the foreground; of several,
+            class 0 is background.
 
     Returns:
-        Nats, `(foreground classes,)`, each in `[0, log 2]`; NaN for a class that is predicted nowhere.
+        Array `(foreground classes,)` in nats, each in `[0, log 2]`; NaN for a class that is predicted nowhere.
 
     Raises:
-        ValueError: If a value is not within [0, 1].
+        ValueError: If a value lies outside [0, 1].
 
     Reference:
         Mehrtash et al. (2020), Eq. 7.
     """
-    predicted, of_classes = _foreground(probabilities)
-    found = []
-    for label, p in enumerate(of_classes, start=1):
+    predicted, class_probabilities = _foreground(probabilities)
+    entropies = []
+    for label, p in enumerate(class_probabilities, start=1):
         inside = p[predicted == label]
-        found.append(float(np.mean(_entropy(inside))) if inside.size else float("nan"))
-    return np.array(found)
+        entropies.append(_mean_entropy(inside) if inside.size else float("nan"))
+    return np.array(entropies)
 
 
-def segment_components(probabilities, least=1):
-    """The same, of each connected component by itself (voxels that share a face), largest first within a class.
+def segment_components(probabilities: npt.ArrayLike, least: int = 1) -> list[Segment]:
+    """Return the mean entropy of each connected component of the predicted segments.
+
+    Voxels are connected if they share a face.
 
     Args:
         probabilities: As in `segment_entropy`.
-        least: Components of fewer voxels are left out.
+        least: Smallest component to return, in voxels.
 
     Returns:
-        A list of `Segment`; empty if nothing is predicted.
+        A list of `Segment`, sorted by class and then from the largest component to the smallest; empty if nothing is
+        predicted.
     """
-    predicted, of_classes = _foreground(probabilities)
-    found = []
-    for label, p in enumerate(of_classes, start=1):
+    predicted, class_probabilities = _foreground(probabilities)
+    segments = []
+    for label, p in enumerate(class_probabilities, start=1):
         components, number = ndimage.label(predicted == label)
         sizes = np.bincount(components.ravel(), minlength=number + 1)[1:]
         boxes = ndimage.find_objects(components)
@@ -72,12 +77,25 @@ def segment_components(probabilities, least=1):
             if sizes[index] >= least:
                 box = boxes[index]
                 inside = p[box][components[box] == index + 1]
-                found.append(Segment(label, int(sizes[index]), float(np.mean(_entropy(inside))), box))
-    return found
+                segments.append(Segment(label, int(sizes[index]), _mean_entropy(inside), box))
+    return segments
+
+
+def binary_entropy(p: np.ndarray) -> np.ndarray:
+    """Return the entropy of a probability and its complement, in nats: `-(p log p + (1 - p) log(1 - p))`.
+
+    Args:
+        p: Probabilities of any shape, clipped to [1e-7, 1 - 1e-7].
+
+    Returns:
+        Array of the same shape and type, in `[0, log 2]`.
+    """
+    p = np.clip(p, CLIP, 1 - CLIP)
+    return -(p * np.log(p) + (1 - p) * np.log1p(-p))
 
 
 def _foreground(probabilities):
-    """The predicted class of each voxel, and the probabilities of each foreground class."""
+    """Return the predicted class of each voxel and a list with the probabilities of each foreground class."""
     probabilities = np.asarray(probabilities)
     if probabilities.ndim < 2 or (probabilities.size and not 0 <= probabilities.min() <= probabilities.max() <= 1):
         raise ValueError(
@@ -93,6 +111,5 @@ def _range(probabilities):
     return f", values from {probabilities.min()} to {probabilities.max()}" if probabilities.size else ""
 
 
-def _entropy(p):
-    p = np.clip(p.astype("float64"), CLIP, 1 - CLIP)
-    return -(p * np.log(p) + (1 - p) * np.log1p(-p))
+def _mean_entropy(p):
+    return float(np.mean(binary_entropy(p.astype("float64"))))

@@ -1,21 +1,23 @@
-"""Mean and spread of a map, over pixels and over slices, poolable over cases."""
+"""Mean and spread of a map, over pixels and over slices, which can be pooled over cases."""
 
 import math
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 
 class MapStatistics(NamedTuple):
-    """Of one map or of many.
+    """Mean and spread of one map or of several.
 
     Attributes:
         pixels: Number of pixels.
         slices: Number of slices.
         mean: Mean over pixels.
         std_pixel: Population standard deviation over pixels.
-        slice_mean: Mean of the slices' means (the same as `mean` where all slices have one size).
-        std_slice: Population standard deviation of the slices' means.
+        slice_mean: Mean of the slice means (equal to `mean` if all slices have the same size).
+        std_slice: Population standard deviation of the slice means.
     """
 
     pixels: int
@@ -26,14 +28,14 @@ class MapStatistics(NamedTuple):
     std_slice: float
 
 
-def map_statistics(volume):
-    """Statistics of one map.
+def map_statistics(volume: npt.ArrayLike) -> MapStatistics:
+    """Compute the statistics of one map.
 
     Args:
         volume: `(depth, height, width)`; axis 0 counts slices.
 
     Raises:
-        ValueError: For an empty map.
+        ValueError: If the map is empty or has fewer than two axes.
 
     Reference:
         Kethavath et al. (2025), Eq. 14, 15, 17 and 18 (`std_pixel`). The printed Tables 2, 5 and 6 fit `std_slice`.
@@ -52,8 +54,8 @@ def map_statistics(volume):
     )
 
 
-def pool_statistics(statistics):
-    """The statistics of all maps together, from those of each: exact, by the law of total variance."""
+def pool_statistics(statistics: Iterable[MapStatistics]) -> MapStatistics:
+    """Pool the statistics of several maps. The result is exact, by the law of total variance."""
     statistics = list(statistics)
     pixels, mean, std_pixel = _pool([(s.pixels, s.mean, s.std_pixel) for s in statistics])
     slices, slice_mean, std_slice = _pool([(s.slices, s.slice_mean, s.std_slice) for s in statistics])

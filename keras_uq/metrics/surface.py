@@ -1,66 +1,79 @@
 """Distances between the surfaces of a mask and a predicted mask, in millimetres."""
 
 import math
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from scipy import ndimage, spatial
 
 CONVENTIONS = ("max_directed", "pooled")
-# Surfaces are thin up to this share of their box, and close within this share of its diagonal.
+# Two surfaces are searched with a k-d tree if each fills at most the share THIN of their bounding box; the search
+# radius is the share CLOSE of the box's diagonal.
 THIN, CLOSE = 0.15, 0.1
 
 
-def hausdorff95(mask, predicted_mask, spacing, convention="max_directed", empty=math.nan):
-    """95th percentile of the distances between two surfaces.
+def hausdorff95(
+    mask: npt.ArrayLike,
+    predicted_mask: npt.ArrayLike,
+    spacing: Sequence[float],
+    convention: str = "max_directed",
+    empty: float = math.nan,
+) -> float:
+    """Return the 95th percentile of the distances between two surfaces (95 % Hausdorff distance), in millimetres.
 
-    A surface is what a mask loses by an erosion through faces; the border of the image counts as outside. Distances are
-    from each surface voxel to the nearest one of the other mask, exactly, by SciPy.
+    The surface of a mask consists of the voxels that an erosion with face connectivity removes; voxels outside the
+    image count as background. Each distance is from a surface voxel to the nearest surface voxel of the other mask.
 
     Args:
         mask: Booleans, `(depth, height, width)` or `(height, width)`.
         predicted_mask: Booleans, same shape.
-        spacing: Millimetres between voxels, one number an axis.
-        convention: `"max_directed"`: the percentile of each direction, then the larger; as MONAI, MetricsReloaded and
-            surface-distance. `"pooled"`: one percentile of both directions together; as MedPy. They can differ by
-            millimetres, so say which.
-        empty: Value if exactly one of the masks is empty: a missed or an invented structure. Both empty: NaN.
+        spacing: Distance between voxels in millimetres, one number per axis.
+        convention: `"max_directed"` takes the percentile of each direction and returns the larger one, as MONAI,
+            MetricsReloaded and surface-distance do. `"pooled"` takes one percentile of both directions together, as
+            MedPy does. The two can differ by millimetres, so report the convention with the result.
+        empty: Value if exactly one of the masks is empty (the structure was missed, or predicted where there is none).
+            If both are empty, the result is NaN.
 
     Returns:
-        Millimetres.
+        The distance in millimetres.
 
     Raises:
-        ValueError: If the arrays are not Booleans of one shape, or `spacing` is not one positive number an axis.
+        ValueError: If the masks are not Boolean arrays of equal shape, or `spacing` is not one positive number per
+            axis.
 
     Reference:
-        Mehrtash et al. (2020), Table S2, which does not say which convention it has.
+        Mehrtash et al. (2020), Table S2, which does not name its convention.
     """
     if convention not in CONVENTIONS:
         raise ValueError(f"`convention` must be one of {CONVENTIONS}. Received: convention={convention!r}.")
-    found = _distances(mask, predicted_mask, spacing, empty)
-    if isinstance(found, float):
-        return found
+    distances = _distances(mask, predicted_mask, spacing, empty)
+    if isinstance(distances, float):
+        return distances
     if convention == "pooled":
-        return float(np.percentile(np.concatenate(found), 95))
-    return float(max(np.percentile(each, 95) for each in found))
+        return float(np.percentile(np.concatenate(distances), 95))
+    return float(max(np.percentile(direction, 95) for direction in distances))
 
 
-def average_surface_distance(mask, predicted_mask, spacing, empty=math.nan):
-    """Mean distance between two surfaces, over the voxels of both (the symmetric form), in millimetres.
+def average_surface_distance(
+    mask: npt.ArrayLike, predicted_mask: npt.ArrayLike, spacing: Sequence[float], empty: float = math.nan
+) -> float:
+    """Return the mean distance between two surfaces in millimetres, over the surface voxels of both (symmetric form).
 
-    Arguments, surfaces and empty masks as in `hausdorff95`.
+    Arguments, surfaces and empty masks are those of `hausdorff95`.
     """
-    found = _distances(mask, predicted_mask, spacing, empty)
-    return found if isinstance(found, float) else float(np.mean(np.concatenate(found)))
+    distances = _distances(mask, predicted_mask, spacing, empty)
+    return distances if isinstance(distances, float) else float(np.mean(np.concatenate(distances)))
 
 
 class Averaged(NamedTuple):
-    """A mean that says what it is of.
+    """A mean over cases with the number of cases behind it.
 
     Attributes:
-        mean: Over the cases that have a value; NaN if there is none.
-        n: How many have one.
-        missing: How many have none: a structure that was missed, invented, or is not there.
+        mean: Mean over the cases that have a value; NaN if there is none.
+        n: Number of cases with a value.
+        missing: Number of cases without a value.
     """
 
     mean: float
@@ -68,35 +81,37 @@ class Averaged(NamedTuple):
     missing: int
 
 
-def average_cases(values):
-    """Mean over cases with its denominator: NaN is counted as missing, never dropped in silence.
+def average_cases(values: Iterable[float]) -> Averaged:
+    """Average over cases that have a value (not NaN), and count the cases with and without one.
 
     Args:
-        values: One number a case, NaN where there is none.
+        values: One number per case; NaN if the case has no value.
 
     Returns:
         `Averaged`.
     """
     values = np.asarray(list(values), dtype="float64")
-    known = values[~np.isnan(values)]
-    return Averaged(float(known.mean()) if len(known) else math.nan, len(known), len(values) - len(known))
+    numbers = values[~np.isnan(values)]
+    return Averaged(float(numbers.mean()) if len(numbers) else math.nan, len(numbers), len(values) - len(numbers))
 
 
 def _distances(mask, predicted_mask, spacing, empty):
-    """Distances of both directions, or the value of empty masks."""
+    """Distances in both directions, or one float if a mask is empty."""
     mask, predicted_mask = np.asarray(mask), np.asarray(predicted_mask)
     if mask.shape != predicted_mask.shape or mask.dtype != bool or predicted_mask.dtype != bool:
         raise ValueError(
-            "Expected two Boolean masks of one shape. "
+            "Expected two Boolean masks of equal shape. "
             f"Received: {mask.dtype} {mask.shape} and {predicted_mask.dtype} {predicted_mask.shape}."
         )
     if len(spacing) != mask.ndim or min(spacing) <= 0:
-        raise ValueError(f"Expected one positive spacing an axis, {mask.ndim}. Received: spacing={tuple(spacing)}.")
+        raise ValueError(
+            f"Expected one positive spacing per axis ({mask.ndim} axes). Received: spacing={tuple(spacing)}."
+        )
     box = _union_box(mask, predicted_mask)
     if box is None:
         return math.nan
-    # The box holds both masks, so no nearest voxel lies outside it, and its border is background or the image's.
-    surfaces = [_surface(each, box) for each in (mask, predicted_mask)]
+    # The box contains both masks, so every nearest voxel lies in it, and everything outside it is background.
+    surfaces = [_surface(array, box) for array in (mask, predicted_mask)]
     if not all(surface.any() for surface in surfaces):
         return float(empty)
     one, other = surfaces
@@ -104,29 +119,29 @@ def _distances(mask, predicted_mask, spacing, empty):
 
 
 def _to_nearest(surface, other, spacing):
-    """Distance of each voxel of a surface to the nearest of another.
+    """Distance of each voxel of a surface to the nearest voxel of another surface.
 
-    Between thin surfaces that lie close to each other a tree of their voxels finds it in a third of the time that the
-    distance transform of the whole box takes; between others it may take far longer, so it is not asked.
+    For thin surfaces that lie close together, a k-d tree takes a third of the time of a distance transform of the whole
+    box. For other surfaces it can take far longer, so the distance transform is used.
     """
     if max(np.count_nonzero(surface), np.count_nonzero(other)) <= THIN * surface.size:
-        points = [np.argwhere(of) * np.asarray(spacing, dtype="float64") for of in (surface, other)]
-        reach = CLOSE * float(np.linalg.norm(np.multiply(surface.shape, spacing)))
-        found, _ = spatial.cKDTree(points[1], balanced_tree=False).query(points[0], distance_upper_bound=reach)
-        if np.isfinite(found).all():
-            return found
+        points = [np.argwhere(array) * np.asarray(spacing, dtype="float64") for array in (surface, other)]
+        radius = CLOSE * float(np.linalg.norm(np.multiply(surface.shape, spacing)))
+        distances, _ = spatial.cKDTree(points[1], balanced_tree=False).query(points[0], distance_upper_bound=radius)
+        if np.isfinite(distances).all():
+            return distances
     return _by_transform(surface, other, spacing)
 
 
 def _by_transform(surface, other, spacing):
     nearest = ndimage.distance_transform_edt(~other, sampling=spacing, return_distances=False, return_indices=True)
-    # Only where it is asked for: the distances of the whole box would take as long as finding the nearest voxels.
-    here = np.nonzero(surface)
-    return np.sqrt(sum(((to[here] - at) * size) ** 2 for to, at, size in zip(nearest, here, spacing)))
+    # Distances are computed for surface voxels only, because those of the whole box would double the time.
+    voxels = np.nonzero(surface)
+    return np.sqrt(sum(((target[voxels] - start) * size) ** 2 for target, start, size in zip(nearest, voxels, spacing)))
 
 
 def _surface(mask, box):
-    """What an erosion through faces takes from the mask; outside the box there is nothing."""
+    """The voxels that an erosion with face connectivity removes from the mask; all outside the box is background."""
     inside = mask[box]
     core = inside.copy()
     for axis in range(inside.ndim):
@@ -141,8 +156,8 @@ def _union_box(mask, predicted_mask):
     union = mask | predicted_mask
     box = []
     for axis in range(union.ndim):
-        where = np.flatnonzero(union.any(axis=tuple(other for other in range(union.ndim) if other != axis)))
-        if not len(where):
+        occupied = np.flatnonzero(union.any(axis=tuple(other for other in range(union.ndim) if other != axis)))
+        if not len(occupied):
             return None
-        box.append(slice(where[0], where[-1] + 1))
+        box.append(slice(occupied[0], occupied[-1] + 1))
     return tuple(box)

@@ -1,58 +1,62 @@
-"""The one U-Net, in 2D or 3D."""
+"""Build a U-Net in 2D or 3D."""
+
+from collections.abc import Callable, Sequence
 
 import keras
 from keras import layers
 
 
 def unet(
-    input_shape,
-    classes=1,
-    filters=(16, 32, 64, 128, 256),
-    norm="batch",
-    norm_momentum=0.99,
-    activation="relu",
-    activation_first=False,
-    encoder_dropout=0.0,
-    bottleneck_dropout=0.0,
-    bottleneck_dilations=(),
-    decoder_dropout=0.0,
-    dropout_at="concatenation",
-    upsampling="transpose",
-    upsampling_size=2,
-    kernel_initializer="he_normal",
-    multilabel=False,
-    final_activation=None,
-    name="unet",
-):
+    input_shape: Sequence[int | None],
+    classes: int = 1,
+    filters: Sequence[int] = (16, 32, 64, 128, 256),
+    norm: str | None = "batch",
+    norm_momentum: float = 0.99,
+    activation: str | Callable = "relu",
+    activation_first: bool = False,
+    encoder_dropout: float | Sequence[float] = 0.0,
+    bottleneck_dropout: float = 0.0,
+    bottleneck_dilations: Sequence[int] = (),
+    decoder_dropout: float | Sequence[float] = 0.0,
+    dropout_at: str = "concatenation",
+    upsampling: str = "transpose",
+    upsampling_size: int = 2,
+    kernel_initializer: str | keras.Initializer = "he_normal",
+    multilabel: bool = False,
+    final_activation: str | Callable | None = None,
+    name: str = "unet",
+) -> keras.Model:
     """Build a U-Net (Ronneberger et al., 2015) with padded convolutions.
 
-    A stage is two convolutions of side 3, each with normalisation and activation. Encoder stages end in max pooling by
-    2, then dropout. Decoder stages upsample by 2, concatenate `[upsampled, skip]`, and end in a stage of their own.
+    A stage consists of two convolutions with kernel size 3, each with normalisation and activation. Encoder stages end
+    with max pooling by 2 and dropout. Decoder stages upsample by 2, concatenate `[upsampled, skip]`, and end with two
+    more convolutions.
 
     Args:
-        input_shape: `(height, width, channels)` or `(depth, height, width, channels)`; sides multiples of
-            `2 ** (len(filters) - 1)`, or `None` for any such side.
-        classes: Output channels: 1 for a foreground sigmoid, 2 or more for a softmax.
-        filters: Filters of each encoder stage, the bottleneck last.
-        norm: `"batch"`, `"instance"` (each channel of each image by itself, epsilon 1e-3) or `None`.
-        norm_momentum: Of batch normalisation.
-        activation: Of every convolution but the last.
-        activation_first: Normalise after the activation, as in Yeung et al. (2021).
-        encoder_dropout: Rate after the pooling of each encoder stage: one number, or one a stage.
-        bottleneck_dropout: Rate after the bottleneck.
-        bottleneck_dilations: Such as `(1, 2, 4)`: the bottleneck is so many convolutions of side 3 with these
-            dilations, one after the other, and the sum of what they give; `()` for a stage like the others.
-        decoder_dropout: Rate in each decoder stage, in the order of the *encoder* stages they mirror.
-        dropout_at: `"concatenation"`, or `"block"` for dropout at the end of a decoder stage.
-        upsampling: `"transpose"` (learnt), or `"nearest"` (repeats, no convolution).
-        upsampling_size: Kernel side of the transposed convolution.
-        kernel_initializer: Of every convolution.
-        multilabel: With two or more classes, independent sigmoids in place of a softmax.
-        final_activation: Overrides sigmoid or softmax; `"linear"` gives logits.
-        name: Of the model.
+        input_shape: `(height, width, channels)` or `(depth, height, width, channels)`. The sides are multiples of
+            `2 ** (len(filters) - 1)`; `None` accepts any such side.
+        classes: Number of output channels: 1 for a foreground sigmoid, 2 or more for a softmax.
+        filters: Number of filters of each encoder stage, with the bottleneck last.
+        norm: `"batch"`, `"instance"` (each channel of each image separately, epsilon 1e-3) or `None`.
+        norm_momentum: Momentum of batch normalisation.
+        activation: Activation of every convolution except the last.
+        activation_first: Whether to normalise after the activation, as in Yeung et al. (2021).
+        encoder_dropout: Dropout rate after the pooling of the encoder stages: one number, or one per stage.
+        bottleneck_dropout: Dropout rate after the bottleneck.
+        bottleneck_dilations: Dilation rates such as `(1, 2, 4)`. The bottleneck then has one convolution with kernel
+            size 3 per rate, one after the other, and returns the sum of their outputs. With `()` it is a normal stage.
+        decoder_dropout: Dropout rate of the decoder stages: one number, or one per stage, in the order of the *encoder*
+            stages that they mirror.
+        dropout_at: Position of dropout in a decoder stage: after the `"concatenation"`, or at the end (`"block"`).
+        upsampling: `"transpose"` (transposed convolution), or `"nearest"` (nearest neighbour, no convolution).
+        upsampling_size: Kernel size of the transposed convolution.
+        kernel_initializer: Initializer of every convolution.
+        multilabel: Whether to use independent sigmoids instead of a softmax with two or more classes.
+        final_activation: Activation that replaces sigmoid or softmax; `"linear"` returns logits.
+        name: Name of the model.
 
     Returns:
-        A `keras.Model`; its output is float32 under every dtype policy, since sigmoid(8) is 1.0 in float16.
+        A `keras.Model`. Its output is float32 under every dtype policy, because sigmoid(8) is 1.0 in float16.
 
     Raises:
         ValueError: For a shape that cannot be halved often enough, or an unknown option.
@@ -88,11 +92,11 @@ def unet(
         return x
 
     def dilated(x, width, label):
-        found = []
+        outputs = []
         for index, dilation in enumerate(bottleneck_dilations, start=1):
             x = block(x, width, label, index, dilation)
-            found.append(x)
-        return layers.Add(name=f"{label}_sum")(found) if len(found) > 1 else x
+            outputs.append(x)
+        return layers.Add(name=f"{label}_sum")(outputs) if len(outputs) > 1 else x
 
     def drop(x, rate, label):
         return layers.Dropout(rate, name=f"{label}_dropout")(x) if rate else x
@@ -159,10 +163,10 @@ def _check(input_shape, rank, depth, norm, upsampling, dropout_at):
             f"A U-Net of {depth + 1} levels halves its input {depth} times, so each side must be a multiple of {step} "
             f"(or None). Received: input_shape={tuple(input_shape)}. Pad the images or use fewer `filters`."
         )
-    for name, value, known in (
+    for name, value, options in (
         ("norm", norm, ("batch", "instance", None)),
         ("upsampling", upsampling, ("transpose", "nearest")),
         ("dropout_at", dropout_at, ("concatenation", "block")),
     ):
-        if value not in known:
-            raise ValueError(f"`{name}` must be one of {known}. Received: {name}={value!r}.")
+        if value not in options:
+            raise ValueError(f"`{name}` must be one of {options}. Received: {name}={value!r}.")

@@ -1,4 +1,4 @@
-"""Figures of results. Every function returns a `matplotlib.figure.Figure` and shows or writes nothing."""
+"""Draw figures of results. Every function returns a `matplotlib.figure.Figure`; it neither shows nor saves it."""
 
 from keras_uq.plots.calibration import (
     LEAST,
@@ -8,7 +8,7 @@ from keras_uq.plots.calibration import (
     reliability_diagram,
     segment_regression,
 )
-from keras_uq.plots.common import COLOURS, COLUMN
+from keras_uq.plots.common import COLOURS
 from keras_uq.plots.epsilon import poly_dice_curves, quantile_bands, scatter
 from keras_uq.plots.panels import (
     picture_grid,
@@ -23,7 +23,6 @@ from keras_uq.plots.surfaces import surface_panel
 
 __all__ = [
     "COLOURS",
-    "COLUMN",
     "LEAST",
     "calibration_panel",
     "case_scores",

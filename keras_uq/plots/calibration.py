@@ -1,26 +1,32 @@
-"""How honest probabilities are, how many members that takes, and what a segment's entropy tells."""
+"""Figures of calibration: reliability diagrams, ensembles by number of members, and Dice against segment entropy."""
 
 import math
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from keras_uq._optional import require
 from keras_uq.plots.common import COLOURS, COLUMN, line_style, new_figure, short
 
-# Bins of fewer voxels are not drawn; they count in every score (Mehrtash et al., 2020).
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# Bins with fewer voxels are not drawn, although they count in every score (Mehrtash et al., 2020).
 LEAST = 1000
-# Nothing is drawn over voxels that are less probable.
+# Probabilities below this value are not drawn over the image.
 LEAST_PROBABLE = 0.001
 
 
-def reliability_diagram(curves, least=LEAST, title=None, columns=2):
-    """Reliability curves, one small panel each; on the diagonal a probability is what it says.
+def reliability_diagram(
+    curves: dict[str, Any], least: int = LEAST, title: str | None = None, columns: int = 2
+) -> "Figure":
+    """Draw reliability curves, one panel per curve. A perfectly calibrated curve lies on the diagonal.
 
     Args:
-        curves: `{name: Reliability}`, each `(bins,)`.
-        least: Voxels that a bin needs to be drawn.
-        title: Above the panels.
-        columns: Panels side by side.
+        curves: `{name: Reliability}`, each with arrays `(bins,)`.
+        least: Smallest number of voxels for a bin to be drawn.
+        title: Title above the panels.
+        columns: Number of panels side by side.
 
     Reference:
         Mehrtash et al. (2020), Figures S1 to S3.
@@ -36,7 +42,7 @@ def reliability_diagram(curves, least=LEAST, title=None, columns=2):
     for axes in panels[max(len(curves) - columns, 0) : len(curves)]:
         axes.xaxis.set_tick_params(labelbottom=True)
     figure.supxlabel("mean probability of the bin", fontsize=8)
-    figure.supylabel("share that came true", fontsize=8)
+    figure.supylabel("observed frequency", fontsize=8)
     return figure
 
 
@@ -50,15 +56,21 @@ def _reliability(axes, curve, least, colour):
     axes.grid(alpha=0.3)
 
 
-def calibration_panel(rows, edges, least=LEAST, title=None):
-    """One scan by each row: probabilities over the image, reliability of the volume, probabilities of the segment.
+def calibration_panel(
+    rows: dict[str, dict[str, Any]], edges: np.ndarray, least: int = LEAST, title: str | None = None
+) -> "Figure":
+    """Compare the calibration of several rows on one scan, with one line of three pictures per row.
+
+    The pictures show the probability map over the image, the reliability curve of the volume, and a histogram of the
+    probabilities within the predicted segment.
 
     Args:
-        rows: `{row: {"image", "mask", "probability", "reliability", "histogram", "scores"}}`: arrays `(height, width)`;
-            the parts of a `Reliability`; counts of the predicted segment's voxels by probability; a short text.
-        edges: Of the histogram's bins.
-        least: Voxels that a bin of the reliability needs to be drawn.
-        title: Above the panel.
+        rows: `{row: {"image", "mask", "probability", "reliability", "histogram", "scores"}}`. The first three are
+            arrays `(height, width)`, then the three arrays of a `Reliability`, the number of voxels of the predicted
+            segment in each bin of probability, and a short text.
+        edges: Edges of the histogram's bins.
+        least: Smallest number of voxels for a bin of the reliability curve to be drawn.
+        title: Title above the panel.
 
     Reference:
         Mehrtash et al. (2020), Figures 1, 3 and S1 to S3.
@@ -88,12 +100,12 @@ def calibration_panel(rows, edges, least=LEAST, title=None):
     return figure
 
 
-def members_panel(rows, title=None):
-    """One scan by ensembles of rising size, one line a row.
+def members_panel(rows: dict[str, dict[str, Any]], title: str | None = None) -> "Figure":
+    """Draw the predictions of ensembles of rising size for one scan, one line per row.
 
     Args:
         rows: `{row: {"image", "mask", "sizes": {members: probability}}}`, arrays `(height, width)`.
-        title: Above the panel.
+        title: Title above the panel.
 
     Reference:
         Mehrtash et al. (2020), Figures S5 and S6.
@@ -119,20 +131,20 @@ def members_panel(rows, title=None):
 def _overlay(axes, image, mask, probability):
     probability = np.asarray(probability, dtype="float32")
     axes.imshow(np.asarray(image, dtype="float32"), cmap="gray")
-    seen = np.where(probability > LEAST_PROBABLE, 0.75, 0.0)
-    shown = axes.imshow(probability, cmap="magma", vmin=0, vmax=1, alpha=seen)
+    opacity = np.where(probability > LEAST_PROBABLE, 0.75, 0.0)
+    shown = axes.imshow(probability, cmap="magma", vmin=0, vmax=1, alpha=opacity)
     if np.any(mask):
         axes.contour(np.asarray(mask, dtype="float32"), [0.5], colors="#56B4E9", linewidths=0.6)
     axes.set(xticks=[], yticks=[])
     return shown
 
 
-def nll_vs_members(measures, title=None):
-    """Measures against the size of an ensemble, one panel a measure, one line a row; bands are ranges.
+def nll_vs_members(measures: dict[str, dict[str, Any]], title: str | None = None) -> "Figure":
+    """Draw measures against the size of an ensemble, one panel per measure and one line per row, with ranges as bands.
 
     Args:
         measures: `{label: {row: (sizes, mean, low, high)}}`, sequences.
-        title: Above the panels.
+        title: Title above the panels.
 
     Reference:
         Mehrtash et al. (2020), Figures 2 and S4.
@@ -154,13 +166,15 @@ def nll_vs_members(measures, title=None):
     return figure
 
 
-def segment_regression(rows, title=None):
-    """Logit of Dice against segment entropy with its regression line, one panel a row; crosses are spoilt scans.
+def segment_regression(rows: dict[str, dict[str, Any]], title: str | None = None) -> "Figure":
+    """Draw the logit of Dice against segment entropy with a regression line, one panel per row.
+
+    Dots are the test scans; crosses are corrupted scans, which the regression does not use.
 
     Args:
-        rows: `{row: {"points": {segment: (entropy, logit of Dice, entropy of spoilt, logit of spoilt)}, "text"}}`:
-            sequences, and what stands in the corner, such as r and p.
-        title: Above the panels.
+        rows: `{row: {"points": {segment: (entropy, logit of Dice, corrupted entropy, corrupted logit)}, "text"}}`:
+            four sequences per segment, and a text for the corner, such as r and p.
+        title: Title above the panels.
 
     Reference:
         Mehrtash et al. (2020), Figures 3 and S8.
@@ -168,15 +182,15 @@ def segment_regression(rows, title=None):
     seaborn = require("seaborn", extra="plots", purpose="A regression plot")
     figure = new_figure(2.1 * len(rows) + 0.6, title)
     panels = np.atleast_1d(figure.subplots(len(rows), 1, sharex=True, sharey=True))
-    for axes, (name, about) in zip(panels, rows.items()):
-        for number, (segment, points) in enumerate(about["points"].items()):
-            entropy, dice, spoilt_entropy, spoilt_dice = (np.asarray(part, dtype="float64") for part in points)
+    for axes, (name, row) in zip(panels, rows.items()):
+        for number, (segment, points) in enumerate(row["points"].items()):
+            entropy, dice, corrupted_entropy, corrupted_dice = (np.asarray(part, dtype="float64") for part in points)
             colour = COLOURS[number % len(COLOURS)]
-            axes.scatter(spoilt_entropy, spoilt_dice, marker="x", s=7, linewidths=0.6, color=colour, alpha=0.35)
-            known = ~(np.isnan(entropy) | np.isnan(dice))
+            axes.scatter(corrupted_entropy, corrupted_dice, marker="x", s=7, linewidths=0.6, color=colour, alpha=0.35)
+            complete = ~(np.isnan(entropy) | np.isnan(dice))
             seaborn.regplot(
-                x=entropy[known],
-                y=dice[known],
+                x=entropy[complete],
+                y=dice[complete],
                 ax=axes,
                 color=colour,
                 truncate=True,
@@ -186,7 +200,7 @@ def segment_regression(rows, title=None):
                 line_kws={"linewidth": 1.2},
             )
         axes.set_title(short(name), fontsize=7, pad=2)
-        axes.text(0.98, 0.97, about["text"], fontsize=6, va="top", ha="right", transform=axes.transAxes)
+        axes.text(0.98, 0.97, row["text"], fontsize=6, va="top", ha="right", transform=axes.transAxes)
         axes.set_ylabel("logit of Dice", fontsize=8)
         axes.tick_params(labelsize=7)
         axes.grid(alpha=0.3)

@@ -1,17 +1,25 @@
-"""Figures of PolyDice and of numbers whose distribution changes while a network trains."""
+"""Figures of PolyDice, and of distributions that change while a network trains."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from keras_uq.plots.common import COLOURS, new_figure, short
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
-def poly_dice_curves(epsilons=(-0.25, 0.0, 0.5, 1.0), scale=0.1, title=None):
-    """PolyDice-1 against the angle between both maps, at one scale.
+
+def poly_dice_curves(
+    epsilons: Sequence[float] = (-0.25, 0.0, 0.5, 1.0), scale: float = 0.1, title: str | None = None
+) -> "Figure":
+    """Draw the PolyDice-1 loss against the angle between label and prediction, at a fixed scale.
 
     Args:
-        epsilons: One line each.
-        scale: `s`, in [0, 1].
-        title: Above the axes.
+        epsilons: Values of epsilon, one line per value.
+        scale: Scale `s`, in [0, 1].
+        title: Title above the axes.
 
     The dotted line is the Dice loss, `1 - s cos theta`.
 
@@ -33,14 +41,14 @@ def poly_dice_curves(epsilons=(-0.25, 0.0, 0.5, 1.0), scale=0.1, title=None):
     return figure
 
 
-def quantile_bands(rows, xlabel, ylabel, title=None):
-    """Median, middle half and middle 90 % of a number by epoch, one panel a row.
+def quantile_bands(rows: dict[str, tuple[Any, Any]], xlabel: str, ylabel: str, title: str | None = None) -> "Figure":
+    """Draw median, interquartile range and 5 to 95 % range of a quantity by epoch, one panel per row.
 
     Args:
         rows: `{row: (x, quantiles)}`; quantiles `(x, 7)` at 0, 5, 25, 50, 75, 95 and 100 %.
-        xlabel: What `x` is.
-        ylabel: What the number is.
-        title: Above the panels.
+        xlabel: Label of the x axis.
+        ylabel: Label of the y axis.
+        title: Title above the panels.
     """
     figure = new_figure(1.5 * len(rows) + 0.6, title)
     panels = np.atleast_1d(figure.subplots(len(rows), 1, sharex=True, sharey=True))
@@ -57,14 +65,14 @@ def quantile_bands(rows, xlabel, ylabel, title=None):
     return figure
 
 
-def scatter(rows, xlabel, ylabel, title=None):
-    """Two numbers of each image, one panel a row.
+def scatter(rows: dict[str, tuple[Any, Any]], xlabel: str, ylabel: str, title: str | None = None) -> "Figure":
+    """Draw one quantity of each image against another, one panel per row.
 
     Args:
-        rows: `{row: (x, y)}`, numbers of one length.
-        xlabel: What `x` is.
-        ylabel: What `y` is.
-        title: Above the panels.
+        rows: `{row: (x, y)}`, two sequences of equal length.
+        xlabel: Label of the x axis.
+        ylabel: Label of the y axis.
+        title: Title above the panels.
     """
     figure = new_figure(1.6 * len(rows) + 0.6, title)
     panels = np.atleast_1d(figure.subplots(len(rows), 1, sharex=True, sharey=True))

@@ -1,20 +1,27 @@
-"""Pictures: what was prepared, predicted, and where it is uncertain or wrong."""
+"""Panels of pictures: preprocessing steps, predictions, uncertainty and errors."""
 
 import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from keras_uq.plots.common import COLUMN, new_figure, opaque, short, tint
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
-def preparation_panel(stages, mask=None, modality="CT", title=None):
-    """One slice after each step of its preparation.
+
+def preparation_panel(
+    stages: dict[str, np.ndarray], mask: np.ndarray | None = None, modality: str = "CT", title: str | None = None
+) -> "Figure":
+    """Draw one slice after each step of its preprocessing.
 
     Args:
-        stages: `{name: (height, width)}`: the first in the scan's own units, the rest within [0, 1].
+        stages: `{name: array (height, width)}`; the first has the scan's units, the others lie within [0, 1].
         mask: Booleans `(height, width)` to outline, or `None`.
-        modality: `"CT"` puts Hounsfield units on the first colour bar.
-        title: Above the panels.
+        modality: With `"CT"` the first colour bar is labelled in Hounsfield units.
+        title: Title above the panels.
 
     Reference:
         Kethavath et al. (2025), Figure 2.
@@ -34,14 +41,15 @@ def preparation_panel(stages, mask=None, modality="CT", title=None):
     return figure
 
 
-def qualitative_panel(rows, title=None):
-    """Image, ground truth, prediction and uncertainty of one slice, one line a row.
+def qualitative_panel(rows: dict[str, dict[str, Any]], title: str | None = None) -> "Figure":
+    """Draw image, ground truth, prediction and uncertainty of one slice, one line per row.
 
     Args:
         rows: `{row: {"image", "mask", "predicted", "entropy"}}`, arrays `(height, width)`; entropy in nats.
-        title: Above the panel.
+        title: Title above the panel.
 
-    The outline of the ground truth is on every picture. Entropy is laid over the image, the more opaque the higher.
+    The ground truth is outlined on all pictures except the image. Entropy is drawn over the image; higher values are
+    more opaque.
 
     Reference:
         Kethavath et al. (2025), Figures 5 and 6.
@@ -75,13 +83,13 @@ def qualitative_panel(rows, title=None):
     return figure
 
 
-def picture_grid(rows, title=None):
-    """Pictures with outlined masks, one line a row, such as an image and its augmentations.
+def picture_grid(rows: dict[str, Sequence[tuple[Any, Any]]], title: str | None = None) -> "Figure":
+    """Draw pictures with outlined masks, one line per row, such as an image and its augmentations.
 
     Args:
-        rows: `{row: list of (picture, mask)}`; pictures `(height, width)` or `(height, width, 3)` within [0, 1], masks
-            Booleans `(height, width)`.
-        title: Above the grid.
+        rows: `{row: list of (picture, mask)}`; pictures are `(height, width)` or `(height, width, 3)` within [0, 1],
+            masks are Booleans `(height, width)`.
+        title: Title above the grid.
     """
     columns = max(len(pairs) for pairs in rows.values())
     figure = new_figure((COLUMN / columns + 0.15) * len(rows) + 0.4, title)
@@ -98,13 +106,13 @@ def picture_grid(rows, title=None):
     return figure
 
 
-def softmax_panel(rows, title=None):
-    """Picture, prediction and foreground probability, one line a row; the outline is the ground truth.
+def softmax_panel(rows: dict[str, dict[str, Any]], title: str | None = None) -> "Figure":
+    """Draw picture, prediction and foreground probability, one line per row, with the ground truth outlined.
 
     Args:
-        rows: `{row: {"image", "mask", "predicted", "probability"}}`: arrays `(height, width)`, the image also
-            `(height, width, 3)`, within [0, 1].
-        title: Above the panel.
+        rows: `{row: {"image", "mask", "predicted", "probability"}}`: arrays `(height, width)` within [0, 1]; the image
+            may also be `(height, width, 3)`.
+        title: Title above the panel.
 
     Reference:
         Yeung et al. (2021), Figures 2 and 3.
@@ -133,13 +141,19 @@ def softmax_panel(rows, title=None):
     return figure
 
 
-def threshold_panel(rows, thresholds=(0.1, 0.3, 0.5, 0.7, 0.9), title=None):
-    """One picture segmented at several thresholds, one line a row: magenta is false, green is missed.
+def threshold_panel(
+    rows: dict[str, dict[str, Any]],
+    thresholds: Sequence[float] = (0.1, 0.3, 0.5, 0.7, 0.9),
+    title: str | None = None,
+) -> "Figure":
+    """Draw the segmentation of one picture at several thresholds, one line per row.
+
+    White voxels are true positives, magenta ones false positives, green ones false negatives.
 
     Args:
         rows: As in `softmax_panel`; `predicted` is not used.
-        thresholds: Columns; what is at least as probable is foreground.
-        title: Above the panel.
+        thresholds: Thresholds, one column per value; voxels with at least this probability are foreground.
+        title: Title above the panel.
 
     Reference:
         Yeung et al. (2021), Figure 4, lower half.

@@ -1,19 +1,24 @@
-"""What probabilities are like, and what a threshold makes of them."""
+"""Figures of probabilities: histograms, and scores as functions of a threshold or another parameter."""
 
 import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from keras_uq.plots.common import COLOURS, line_style, new_figure, short
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
-def probability_histograms(rows, title=None):
-    """Share of voxels by foreground probability, one small panel a row; logarithmic height.
+
+def probability_histograms(rows: dict[str, tuple[Any, Any, Any]], title: str | None = None) -> "Figure":
+    """Draw histograms of the foreground probability, one panel per row, on a logarithmic scale.
 
     Args:
-        rows: `{row: (edges, background, foreground)}`: edges of the bins, and counts of background and of foreground
-            voxels in each.
-        title: Above the panels.
+        rows: `{row: (edges, background, foreground)}`: edges of the bins, and the numbers of background and foreground
+            voxels in each bin.
+        title: Title above the panels.
 
     Reference:
         Yeung et al. (2021), Figure 2.
@@ -40,12 +45,12 @@ def probability_histograms(rows, title=None):
     return figure
 
 
-def threshold_curves(rows, title=None):
-    """Precision, recall and Dice against the threshold, one line a row; bands are intervals over cases.
+def threshold_curves(rows: dict[str, dict[str, Any]], title: str | None = None) -> "Figure":
+    """Draw precision, recall and Dice against the threshold, one line per row, with intervals over cases as bands.
 
     Args:
         rows: `{row: {"threshold": ..., "precision": (mean, low, high), "recall": ..., "dice": ...}}`, sequences.
-        title: Above the panels.
+        title: Title above the panels.
 
     Reference:
         Yeung et al. (2021), Figure 4, upper half.
@@ -66,14 +71,16 @@ def threshold_curves(rows, title=None):
     return figure
 
 
-def measures_against(x, measures, xlabel, title=None):
-    """Measures against a number, one panel a measure; bars are intervals.
+def measures_against(
+    x: Sequence[float], measures: dict[str, tuple[Any, Any, Any]], xlabel: str, title: str | None = None
+) -> "Figure":
+    """Draw measures against a parameter, one panel per measure, with intervals as error bars.
 
     Args:
-        x: Numbers.
-        measures: `{label: (mean, low, high)}`, sequences like `x`.
-        xlabel: What `x` is.
-        title: Above the panels.
+        x: Values of the parameter.
+        measures: `{label: (mean, low, high)}`, sequences of the length of `x`.
+        xlabel: Label of the x axis.
+        title: Title above the panels.
     """
     figure = new_figure(1.15 * len(measures) + 0.6, title)
     panels = np.atleast_1d(figure.subplots(len(measures), 1, sharex=True))

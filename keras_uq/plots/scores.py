@@ -1,24 +1,29 @@
-"""Scores and uncertainty by row."""
+"""Figures that compare the scores and the uncertainty of the rows of a table."""
 
 import math
 import textwrap
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from keras_uq._optional import require
 from keras_uq.plots.common import COLOURS, line_style, name_rows, new_figure, short
 
-# Letters of a name of which two stand side by side.
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# Longest name, in letters, with which a legend has two columns.
 LONGEST = 24
 
 
-def learning_curves(curves, ylabel, title=None):
-    """A measure against the epoch, one line a row; seeds as thin lines around their mean.
+def learning_curves(curves: dict[str, Sequence[Any]], ylabel: str, title: str | None = None) -> "Figure":
+    """Draw a measure against the epoch: one thick line per row for the mean over seeds, thin lines for the seeds.
 
     Args:
-        curves: `{row: list of sequences}`, one sequence a seed; they may have different lengths.
-        ylabel: What the values are.
-        title: Above the axes.
+        curves: `{row: list of sequences}`, one sequence per seed; they may have different lengths.
+        ylabel: Label of the y axis.
+        title: Title above the axes.
     """
     columns = 1 if max(map(len, curves), default=0) > LONGEST else 2
     figure = new_figure(2.7 + 0.17 * -(-len(curves) // columns), title)
@@ -42,23 +47,23 @@ def learning_curves(curves, ylabel, title=None):
     return figure
 
 
-def case_scores(scores, xlabels, title=None):
-    """Values of each test case, one row of dots a row, with the median as a bar; one panel a measure.
+def case_scores(scores: dict[str, Sequence[Any]], xlabels: Sequence[str], title: str | None = None) -> "Figure":
+    """Draw the scores of all test cases as dots, with the median as a bar: one panel per measure, one line per row.
 
     Args:
-        scores: `{row: tuple of sequences}`, one sequence a measure.
+        scores: `{row: tuple of sequences}`, one sequence per measure.
         xlabels: Names of the measures.
-        title: Above the panels.
+        title: Title above the panels.
     """
     figure = new_figure(0.3 * len(scores) + 1.1, title)
     panels = np.atleast_1d(figure.subplots(1, len(xlabels), sharey=True))
     rng = np.random.default_rng(0)
-    for place, (axes, label) in enumerate(zip(panels, xlabels)):
-        for height, (number, measures) in enumerate(zip(range(len(scores)), scores.values())):
-            values = np.asarray(measures[place], dtype="float64")
+    for index, (axes, label) in enumerate(zip(panels, xlabels)):
+        for height, measures in enumerate(scores.values()):
+            values = np.asarray(measures[index], dtype="float64")
             values = values[~np.isnan(values)]
             jitter = rng.uniform(-0.18, 0.18, len(values))
-            axes.plot(values, height + jitter, "o", color=COLOURS[number % len(COLOURS)], markersize=2, alpha=0.55)
+            axes.plot(values, height + jitter, "o", color=COLOURS[height % len(COLOURS)], markersize=2, alpha=0.55)
             if len(values):
                 axes.plot([np.median(values)] * 2, [height - 0.32, height + 0.32], color="black", linewidth=1.2)
         axes.set_xlabel(label, fontsize=8)
@@ -68,13 +73,13 @@ def case_scores(scores, xlabels, title=None):
     return figure
 
 
-def violin(values, xlabel, title=None):
-    """Distributions of a positive quantity, one violin a row, on a logarithmic axis; lines are quartiles.
+def violin(values: dict[str, Any], xlabel: str, title: str | None = None) -> "Figure":
+    """Draw distributions of a positive quantity on a logarithmic axis, one violin per row, with lines at the quartiles.
 
     Args:
         values: `{row: sequence of positive numbers}`.
-        xlabel: What they are.
-        title: Above the axes.
+        xlabel: Label of the x axis.
+        title: Title above the axes.
 
     Raises:
         ValueError: If a value is not positive.
@@ -83,13 +88,13 @@ def violin(values, xlabel, title=None):
         Kethavath et al. (2025), Figure 3.
     """
     seaborn = require("seaborn", extra="plots", purpose="A violin plot")
-    values = {name: np.asarray(of_row, dtype="float64") for name, of_row in values.items()}
-    for name, of_row in values.items():
-        if not (of_row > 0).all():
-            raise ValueError(f"A logarithmic axis needs positive values. Received for {name}: {of_row.min()}.")
+    values = {name: np.asarray(row_values, dtype="float64") for name, row_values in values.items()}
+    for name, row_values in values.items():
+        if not (row_values > 0).all():
+            raise ValueError(f"A logarithmic axis needs positive values. Received for {name}: {row_values.min()}.")
     figure = new_figure(0.36 * len(values) + 1.0, title)
     axes = figure.subplots()
-    names = [name for name, of_row in values.items() for _ in of_row]
+    names = [name for name, row_values in values.items() for _ in row_values]
     colours = {name: COLOURS[number % len(COLOURS)] for number, name in enumerate(values)}
     seaborn.violinplot(
         x=np.log10(np.concatenate(list(values.values()))),
@@ -106,7 +111,7 @@ def violin(values, xlabel, title=None):
         ax=axes,
     )
     for body in axes.collections:
-        body.set_alpha(0.6)  # The quartiles show on dark colours too.
+        body.set_alpha(0.6)  # Keep the quartile lines visible on dark colours.
     low, high = axes.get_xlim()
     decades = np.arange(math.floor(low), math.ceil(high) + 1)
     decades = decades[(decades >= low) & (decades <= high)]
@@ -122,17 +127,19 @@ def violin(values, xlabel, title=None):
     return figure
 
 
-def confidence(rows, foreground=None, title=None):
-    """Mean prediction by row, with its spread.
+def confidence(
+    rows: dict[str, tuple[float, float, float]], foreground: float | None = None, title: str | None = None
+) -> "Figure":
+    """Draw the mean prediction of each row with its standard deviations over slices (thick) and pixels (thin).
 
     Args:
         rows: `{row: (mean, std over slices, std over pixels)}`, probabilities.
-        foreground: Share of foreground in the labels, drawn as a line, or `None`.
-        title: Above the axes.
+        foreground: Share of foreground in the labels, drawn as a dashed line, or `None`.
+        title: Title above the axes.
 
     Reference:
-        Kethavath et al. (2025), Figure 4 and Eq. 17 and 18. The printed stds are over slices in some tables, over
-        pixels in others.
+        Kethavath et al. (2025), Figure 4 and Eq. 17 and 18. The standard deviations that the paper prints are over
+        slices in some tables and over pixels in others.
     """
     figure = new_figure(0.3 * len(rows) + 1.1, title)
     axes = figure.subplots()

@@ -1,39 +1,46 @@
-"""Pictures of bodies in space."""
+"""3D pictures of the surfaces of segmented structures."""
 
 import textwrap
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from keras_uq._optional import require
 from keras_uq.plots.common import COLUMN, new_figure, short
 
-# Grid points along the longest side of a body; finer ones are thinned out.
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# Largest number of grid points along a side of a volume; finer volumes are subsampled.
 FINEST = 96
+# Direction of the light.
 LIGHT = np.array([0.4, -0.5, 0.75])
 
 
-def surface_panel(rows, title=None):
-    """Surfaces of the ground truth and of each row's prediction, by marching cubes.
+def surface_panel(rows: dict[str, dict[str, Any]], title: str | None = None) -> "Figure":
+    """Draw the surfaces of the ground truth and of the prediction of each row, computed by marching cubes.
 
     Args:
-        rows: `{row: {"mask_volume", "predicted_volume", "spacing"}}`: Booleans `(depth, height, width)`, and the
-            distances of their voxels in millimetres.
-        title: Above the panel.
+        rows: `{row: {"mask_volume", "predicted_volume", "spacing"}}`: two Boolean arrays `(depth, height, width)`, and
+            the distances between their voxels in millimetres.
+        title: Title above the panel.
 
-    The first picture is the ground truth; a row without any predicted voxel has an empty one.
+    The first picture shows the ground truth. The picture of a row without predicted voxels is empty.
 
     Reference:
         Zhang et al. (2025), Figure 3.
     """
     first = next(iter(rows.values()))
-    bodies = {"ground truth": (first["mask_volume"], first["spacing"], "#009E73")}
-    bodies |= {row: (maps["predicted_volume"], maps["spacing"], "#E69F00") for row, maps in rows.items()}
-    columns = 2 if len(bodies) < 5 else 3
-    lines = -(-len(bodies) // columns)
+    structures = {"ground truth": (first["mask_volume"], first["spacing"], "#009E73")}
+    structures |= {row: (maps["predicted_volume"], maps["spacing"], "#E69F00") for row, maps in rows.items()}
+    columns = 2 if len(structures) < 5 else 3
+    lines = -(-len(structures) // columns)
     figure = new_figure(lines * (COLUMN / columns + 0.25) + 0.5, title)
-    # Volumes of other rows are cut around other predictions, so each picture has limits of its own but one scale.
-    reach = max(max(np.multiply(np.shape(volume), spacing)) for volume, spacing, _ in bodies.values()) / 2
-    for number, (name, (volume, spacing, colour)) in enumerate(bodies.items(), start=1):
+    # The volume of each row is cropped around its prediction, so the pictures have different limits but equal scale.
+    reach = max(max(np.multiply(np.shape(volume), spacing)) for volume, spacing, _ in structures.values()) / 2
+    for number, (name, (volume, spacing, colour)) in enumerate(structures.items(), start=1):
         axes = figure.add_subplot(lines, columns, number, projection="3d")
         _draw(axes, np.asarray(volume, bool), np.asarray(spacing, "float64"), colour)
         middle = np.multiply(np.shape(volume), spacing) / 2
@@ -48,16 +55,17 @@ def _around(middle, reach):
     return middle - reach, middle + reach
 
 
-def triangles(volume, spacing):
-    """The surface of a body by marching cubes.
+def triangles(volume: npt.ArrayLike, spacing: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
+    """Compute the surface of a structure by marching cubes.
 
     Args:
-        volume: Booleans `(depth, height, width)`, not all of them false.
-        spacing: Distances of their voxels in millimetres.
+        volume: Booleans `(depth, height, width)`, at least one of them true.
+        spacing: Distances between the voxels in millimetres.
 
     Returns:
-        Corners `(triangles, 3, 3)`, each x, y, z in millimetres, and outward directions `(triangles, 3)`. The middle of
-        the first voxel is 0. Where the body touches the end of the volume its surface is closed.
+        The corners of the triangles, `(triangles, 3, 3)`, as x, y, z in millimetres from the centre of the first voxel,
+        and the outward normals, `(triangles, 3)`. The surface is closed where the structure touches the border of the
+        volume.
     """
     measure = require("skimage.measure", extra="plots", purpose="Drawing surfaces")
     step = -(-max(np.shape(volume)) // FINEST)
@@ -73,7 +81,7 @@ def _draw(axes, volume, spacing, colour):
     collections = require("mpl_toolkits.mplot3d.art3d", extra="plots", purpose="Plotting")
     colours = require("matplotlib.colors", extra="plots", purpose="Plotting")
     corners, outward = triangles(volume, spacing)
-    # How much each faces the light, from either side.
+    # A triangle is brighter the more it faces the light, from either side.
     facing = np.abs(outward @ LIGHT)
     shade = (0.45 + 0.55 * facing / max(facing.max(), 1e-6))[:, np.newaxis]
     filled = np.concatenate([np.array(colours.to_rgb(colour)) * shade, np.ones_like(shade)], axis=1)

@@ -1,7 +1,7 @@
-"""From a scan to network input, and from maps back to the scan's own grid. Needs no Keras.
+"""Convert a scan to network input, and maps back to the grid of the scan. This package does not import Keras.
 
-`Preprocessing` is a configuration that travels with a model as JSON. `read_nifti` checks a header before it
-allocates memory. `data_prep` uses the same two, so a network sees in practice what it saw in training.
+`Preprocessing` is a configuration that is saved with a model as JSON. `read_nifti` checks a header before it allocates
+memory. `data_prep` uses both, so a new scan is prepared exactly like the training data.
 """
 
 from keras_uq.preprocessing.nifti import BadScan, Scan, read_geometry, read_nifti

@@ -1,4 +1,4 @@
-"""Read a NIfTI file without trusting it: the header is checked before anything is allocated."""
+"""Read a NIfTI file from an untrusted source: the header is checked before memory is allocated."""
 
 import os
 import zlib
@@ -9,15 +9,16 @@ import nibabel
 import numpy as np
 from nibabel.filebasedimages import ImageFileError
 
+# Default limit for the voxels of one scan, in bytes.
 MAX_BYTES = 8 * 2**30
-# Deflate cannot shrink data by more than a factor of 1032.
+# Largest compression factor of Deflate.
 MAX_DEFLATE = 1032
 
 
 class BadScan(ValueError):
-    """A scan that cannot be used. `code` is a stable name of the reason, such as `truncated`."""
+    """Raised for a scan that cannot be used. `code` is a stable name of the reason, such as `truncated`."""
 
-    def __init__(self, code, message):
+    def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code
 
@@ -27,25 +28,26 @@ class Scan:
     """One image file.
 
     Attributes:
-        voxels: Array `(x, y, z)` or `(x, y, z, channels)` of the type on disk (floats if the header scales).
-        affine: Voxel index to millimetres, `(4, 4)`, as stored.
+        voxels: Array `(x, y, z)` or `(x, y, z, channels)` of the type on disk (floats if the header has a scale
+            factor).
+        affine: Matrix `(4, 4)` from voxel index to millimetres, as stored.
         zooms: Voxel size in millimetres along x, y and z, from the header.
-        header: The NIfTI header, for writing maps of the same geometry.
+        header: NIfTI header, for writing maps with the same geometry; `None` for pictures.
     """
 
     voxels: np.ndarray
     affine: np.ndarray
-    zooms: tuple
-    header: nibabel.Nifti1Header
+    zooms: tuple[float, ...]
+    header: nibabel.Nifti1Header | None
 
     @property
-    def affine_zooms(self):
-        """Voxel sizes as the affine has them; some archives store a unit affine beside true zooms."""
+    def affine_zooms(self) -> tuple[float, ...]:
+        """Voxel sizes according to the affine. Some archives store a unit affine next to correct zooms."""
         return tuple(float(size) for size in np.linalg.norm(self.affine[:3, :3], axis=0))
 
     @property
-    def scaled_affine(self):
-        """The affine with columns as long as the header's voxels: it is `affine` but for archives as above."""
+    def scaled_affine(self) -> np.ndarray:
+        """The affine, rescaled to the header's voxel size where the two differ (see `affine_zooms`)."""
         if np.allclose(self.zooms, self.affine_zooms, rtol=1e-2):
             return self.affine
         scaled = self.affine.copy()
@@ -53,12 +55,12 @@ class Scan:
         return scaled
 
 
-def read_nifti(path, max_bytes=MAX_BYTES):
-    """Read `.nii` or `.nii.gz`.
+def read_nifti(path: str | os.PathLike, max_bytes: int = MAX_BYTES) -> Scan:
+    """Read a `.nii` or `.nii.gz` file.
 
     Args:
         path: File to read.
-        max_bytes: Refuse a header that declares more than this many bytes of voxels.
+        max_bytes: Largest number of bytes of voxels that the header may declare.
 
     Returns:
         A `Scan`.
@@ -79,14 +81,14 @@ def read_nifti(path, max_bytes=MAX_BYTES):
     return Scan(voxels, np.asarray(image.affine, dtype="float64"), zooms, image.header)
 
 
-def read_geometry(path, max_bytes=MAX_BYTES):
-    """Shape and affine of a scan, from its checked header alone. Raises `BadScan` as `read_nifti` does."""
+def read_geometry(path: str | os.PathLike, max_bytes: int = MAX_BYTES) -> tuple[tuple[int, ...], np.ndarray]:
+    """Return shape and affine of a scan. Only the header is read and checked. Raises `BadScan` like `read_nifti`."""
     image, _ = _open(Path(path), max_bytes)
     return image.shape, np.asarray(image.affine, dtype="float64")
 
 
 def _open(path, max_bytes):
-    """The lazily opened image and the bytes of voxels it declares."""
+    """Open an image without reading its voxels. Returns it and the number of bytes of voxels it declares."""
     if not path.is_file():
         raise BadScan("missing", f"{path.name}: there is no such file.")
     try:
@@ -96,11 +98,11 @@ def _open(path, max_bytes):
             raise ImageFileError(f"it is a {type(image).__name__}")
         return image, _check_header(path, image, max_bytes)
     except (ImageFileError, OSError, EOFError, nibabel.spatialimages.HeaderDataError, zlib.error) as error:
-        raise BadScan("unreadable", f"{path.name} is no readable NIfTI file ({error}).") from error
+        raise BadScan("unreadable", f"{path.name} is not a readable NIfTI file ({error}).") from error
 
 
 def _check_raw_zooms(path):
-    """nibabel turns a voxel size of 0 into 1 mm with no more than a warning, so the bytes are looked at first."""
+    """Check voxel sizes in the raw header, because nibabel changes a size of 0 to 1 mm with only a warning."""
     with nibabel.openers.ImageOpener(path) as file:
         raw = file.read(nibabel.Nifti2Header.template_dtype.itemsize)
     for kind in (nibabel.Nifti1Header, nibabel.Nifti2Header):
@@ -108,12 +110,14 @@ def _check_raw_zooms(path):
         if len(raw) >= size and kind.may_contain_header(raw):
             zooms = kind(raw[:size], check=False)["pixdim"][1:4]
             if not np.all(np.isfinite(zooms)) or np.abs(zooms).min() == 0:
-                said = " x ".join(str(float(zoom)) for zoom in zooms)
-                raise BadScan("bad_zooms", f"{path.name} declares the voxel size {said} mm; expected positive numbers.")
+                sizes = " x ".join(str(float(zoom)) for zoom in zooms)
+                raise BadScan(
+                    "bad_zooms", f"{path.name} declares the voxel size {sizes} mm; expected positive numbers."
+                )
 
 
 def _check_header(path, image, max_bytes):
-    """Bytes of voxels that the header declares, once every field that reading relies on has been looked at."""
+    """Check every header field that reading depends on. Returns the number of bytes of voxels it declares."""
     header = image.header
     dims = [int(size) for size in header["dim"]]
     if dims[0] not in (3, 4):
@@ -138,10 +142,11 @@ def _check_header(path, image, max_bytes):
         raise BadScan(
             "too_large", f"{path.name} declares {declared} bytes of voxels; the limit is {max_bytes} (`max_bytes`)."
         )
-    on_disk = os.path.getsize(path)
-    room = on_disk * MAX_DEFLATE if path.suffix == ".gz" else on_disk - int(image.dataobj.offset)
-    if declared > room:
+    file_size = os.path.getsize(path)
+    largest = file_size * MAX_DEFLATE if path.suffix == ".gz" else file_size - int(image.dataobj.offset)
+    if declared > largest:
         raise BadScan(
-            "truncated", f"{path.name} declares {declared} bytes of voxels; a file of {on_disk} cannot hold them."
+            "truncated",
+            f"{path.name} declares {declared} bytes of voxels; a file of {file_size} bytes cannot hold them.",
         )
     return declared

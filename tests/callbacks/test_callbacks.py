@@ -165,7 +165,7 @@ def test_keep_best_keeps_the_best_and_ignores_nan(tmp_path):
     assert (keep.best, keep.best_epoch) == (0.6, 2)
     model.load_weights(tmp_path / "best.weights.h5")
     np.testing.assert_array_equal(keras.ops.convert_to_numpy(model.layers[0].bias), [2, 2])
-    with pytest.raises(ValueError, match="monitors 'val_dice'.*hold"):
+    with pytest.raises(ValueError, match="monitors 'val_dice'.*contain"):
         keep.on_epoch_end(4, {"loss": 1.0})
     with pytest.raises(ValueError, match="mode"):
         KeepBest(tmp_path / "x.weights.h5", "val_dice", "auto")

@@ -261,7 +261,7 @@ def test_damage_after_preparation_is_noticed(make_task, tmp_path):
     description.write_text("{")
     with pytest.raises(DamagedData, match="cannot be read"):
         Prepared(tmp_path / "out")
-    with pytest.raises(DamagedData, match="no prepared folder"):
+    with pytest.raises(DamagedData, match="not a prepared folder"):
         Prepared(tmp_path)
 
 

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import pytest
 
-from data_prep import download
+from data_prep import download, transfer
 from data_prep.download import DownloadError, fetch
 from data_prep.extract import HostileArchive, extract
 
@@ -63,7 +63,7 @@ def test_good(server, tmp_path):
 
 
 def test_wrong_checksum_is_deleted(server, tmp_path):
-    with pytest.raises(DownloadError, match="has not the checksum"):
+    with pytest.raises(DownloadError, match="does not have the checksum"):
         fetch(f"{server}/good", "md5:" + "0" * 32, tmp_path, progress=False)
     assert not list(tmp_path.iterdir())
 
@@ -72,7 +72,7 @@ def test_truncated_is_kept_and_taken_up(server, tmp_path):
     with pytest.raises(DownloadError, match="broke off.*go on where it stopped"):
         fetch(f"{server}/cut", MD5, tmp_path, name="file", progress=False)
     have = (tmp_path / "file.part").stat().st_size
-    assert len(CONTENT) // 2 - download.CHUNK < have <= len(CONTENT) // 2
+    assert len(CONTENT) // 2 - transfer.CHUNK < have <= len(CONTENT) // 2
     assert not (tmp_path / "file").exists()
     assert fetch(f"{server}/good", MD5, tmp_path, name="file", progress=False).read_bytes() == CONTENT
     assert Handler.asked[-1] == ("/good", f"bytes={have}-")
@@ -112,7 +112,7 @@ def test_the_command_knows_the_tasks(server, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("data_prep.decathlon.URL", server + "/{task}.tar")
     Handler.content["/Task09_Spleen.tar"] = b"not the archive"
     assert download.main(["Task09_Spleen", "--to", str(tmp_path)]) == 2
-    assert "has not the checksum md5:410d4a30" in capsys.readouterr().err
+    assert "does not have the checksum md5:410d4a30" in capsys.readouterr().err
 
 
 def test_files_whose_address_has_no_name_get_one(server, tmp_path, monkeypatch, capsys):

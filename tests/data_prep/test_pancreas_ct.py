@@ -247,7 +247,7 @@ def tcia_server(tmp_path):
 def test_a_collection_comes_series_by_series_and_is_taken_up(tcia_server, tmp_path):
     folder = tmp_path / "down"
     Archive.cut.add("1.2.3.2")
-    with pytest.raises(DownloadError, match=r"1\.2\.3\.2 came damaged.*run it again"):
+    with pytest.raises(DownloadError, match=r"series 1\.2\.3\.2 is damaged.*run the download again"):
         tcia.fetch_collection("Pancreas-CT", folder, base=tcia_server, progress=False)
     assert len(list((folder / "PANCREAS_0001").rglob("*.dcm"))) == 10
     assert not list((folder / "PANCREAS_0002").iterdir())
@@ -262,7 +262,7 @@ def test_a_collection_comes_series_by_series_and_is_taken_up(tcia_server, tmp_pa
 
 def test_a_series_with_another_number_of_images_is_not_taken(tcia_server, tmp_path):
     Archive.counts["1.2.3.1"] = 11
-    with pytest.raises(DownloadError, match="not whole: 10 images came for 11"):
+    with pytest.raises(DownloadError, match="not complete: it has 10 images instead of 11"):
         tcia.fetch_collection("Pancreas-CT", tmp_path / "down", base=tcia_server, progress=False)
     assert not list((tmp_path / "down").rglob("*.dcm"))
 

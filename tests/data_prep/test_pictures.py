@@ -221,7 +221,7 @@ def test_sequences_stay_together(tmp_path):
     assert not any(a & b for a in groups for b in groups if a is not b)
     assert all(groups)
     make_cvc(tmp_path / "plain")
-    with pytest.raises(BadDataset, match="cannot be split by 'sequences'. Ways: images"):
+    with pytest.raises(BadDataset, match="cannot be split by 'sequences'. Available splits: images"):
         prepare(tmp_path / "plain", tmp_path / "out", STEPS, split="sequences")
 
 

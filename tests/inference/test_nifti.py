@@ -229,9 +229,9 @@ def test_command_goes_on_after_an_unreadable_scan_and_takes_up_where_it_stopped(
     (scans / "._case0.nii.gz").write_bytes(b"hidden companion")
     out = tmp_path / "maps"
     assert run("--model", saved, "--image", scans, "--out", out, "--samples", 2) == 1
-    said = capsys.readouterr().out
-    assert "broken.nii.gz" in said
-    assert "2 predicted, 0 already there, 1 failed" in said
+    output = capsys.readouterr().out
+    assert "broken.nii.gz" in output
+    assert "2 predicted, 0 already there, 1 failed" in output
     before = (out / "case0_mean.nii.gz").stat().st_mtime_ns
     (out / "case1_uncertainty.json").unlink()
     assert run("--model", saved, "--image", scans, "--out", out, "--samples", 2) == 1
@@ -265,11 +265,11 @@ def test_command_says_what_is_wrong(saved, write_scan, tmp_path, model, capsys):
     fails("There is no scan", "--model", saved, "--image", tmp_path / "none.nii", "--out", out)
     fails("There is no model file", "--model", tmp_path / "none.keras", "--image", scan, "--out", out)
     (tmp_path / "empty").mkdir()
-    fails("holds no .nii", "--model", saved, "--image", tmp_path / "empty", "--out", out)
+    fails("contains no .nii", "--model", saved, "--image", tmp_path / "empty", "--out", out)
     (tmp_path / "file").touch()
     fails("cannot be written", "--model", saved, "--image", scan, "--out", tmp_path / "file" / "maps")
     model.save(tmp_path / "plain.keras")
-    fails("carries no preprocessing", "--model", tmp_path / "plain.keras", "--image", scan, "--out", out)
+    fails("contains no preprocessing", "--model", tmp_path / "plain.keras", "--image", scan, "--out", out)
     (tmp_path / "steps.json").write_text(PREPROCESSING.to_json())
     given = ("--preprocessing", tmp_path / "steps.json", "--samples", 2)
     assert run("--model", tmp_path / "plain.keras", "--image", scan, "--out", out, *given) == 0

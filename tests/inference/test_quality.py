@@ -71,7 +71,7 @@ def test_it_goes_through_json_and_refuses_what_does_not_make_a_line():
     assert QualityCard.from_json(card.to_json()) == card
     with pytest.raises(ValueError, match="3 validation cases"):
         fitted(3)
-    with pytest.raises(ValueError, match="one entropy"):
+    with pytest.raises(ValueError, match="same entropy"):
         QualityCard.fit(np.ones((6, 1)), np.full((6, 1), 0.5))
     with pytest.raises(ValueError, match="one shape"):
         QualityCard.fit(np.ones((6, 1)), np.ones((6, 2)))
@@ -106,12 +106,11 @@ def test_the_command_writes_what_the_card_says(scan, tmp_path, capsys):
     sidecar = json.loads((tmp_path / "out" / "scan_uncertainty.json").read_text())
     assert [line["class"] for line in sidecar["quality"]] == [1, 2]
     assert all(line["flag"] for line in sidecar["quality"])
-    said = capsys.readouterr().out
-    assert "1 to look at: scan.nii.gz" in said
-    # A scan that is there already is still named; another card predicts again.
+    assert "1 flagged for review: scan.nii.gz" in capsys.readouterr().out
+    # A flagged scan that was predicted before is still named; with another card it is predicted again.
     assert predict(*arguments) == 0
-    assert "1 already there" in (said := capsys.readouterr().out)
-    assert "1 to look at" in said
+    assert "1 already there" in (output := capsys.readouterr().out)
+    assert "1 flagged for review" in output
     (tmp_path / "card.json").write_text(flagging(1.0, (1, 2)).to_json())
     assert predict(*arguments, "--quality", tmp_path / "card.json") == 0
     assert "1 predicted" in capsys.readouterr().out
@@ -124,7 +123,7 @@ def test_without_a_card_nothing_is_said_of_quality(scan, tmp_path, capsys):
     save_model(model, tmp_path / "m.keras", Preprocessing(size=(32, 32)))
     assert predict("--model", tmp_path / "m.keras", "--image", scan, "--out", tmp_path / "out", "--deterministic") == 0
     assert "quality" not in json.loads((tmp_path / "out" / "scan_uncertainty.json").read_text())
-    assert "look at" not in capsys.readouterr().out
+    assert "review" not in capsys.readouterr().out
 
 
 def test_the_card_reads_the_probabilities_of_the_scan():

@@ -218,7 +218,7 @@ def test_a_temperature_goes_around_it(unet, volume):
     window = SlidingWindow(unet, (16, 16, 16))
     maps = TemperatureScaling(window, 2.0).predict(volume)
     np.testing.assert_array_equal(maps.mask, window.predict(volume).mask)
-    with pytest.raises(ValueError, match="goes around it"):
+    with pytest.raises(ValueError, match="wrap it around the SlidingWindow"):
         SlidingWindow(TemperatureScaling(Ensemble([unet]), 2.0), (16, 16, 16))
 
 

@@ -102,7 +102,7 @@ def test_bad_input_is_refused(labels, probabilities, said):
 def test_other_numbers_of_classes_are_refused():
     with pytest.raises(ValueError, match="Expected 3 classes"):
         calibration(random_case(0), random_case(1, classes=2))
-    with pytest.raises(ValueError, match="one number of classes"):
+    with pytest.raises(ValueError, match="equal numbers of classes"):
         calibration(random_case(0)) + calibration(random_case(1, classes=2))
     with pytest.raises(ValueError, match="`mode`"):
         calibration(random_case(0)).nll("background")
