@@ -104,7 +104,7 @@ class TverskyCE(SegmentationLoss):
             self.weights.parts = self._parts
 
     @property
-    def metrics(self):
+    def metrics(self) -> list[keras.metrics.Metric]:
         """Metrics for `compile`: the mean Tversky loss, the mean cross-entropy, and the adaptive weights if any."""
         arguments = {name: value for name, value in self.arguments.items() if name != "tversky_weight"}
         crossentropy = {
