@@ -84,6 +84,11 @@ class SSIM(SegmentationLoss):
     Reference:
         Kethavath et al. (2025), Eq. 9 and 10. The printed constants 0.012 and 0.032 are `0.01^2` and `0.03^2` without
         their superscripts. The Gaussian window is that of the fusion loss on which the paper builds.
+
+    Example:
+        >>> y_true, y_pred = np.ones((1, 8, 8, 1)), np.full((1, 8, 8, 1), 0.5)
+        >>> round(float(losses.SSIM(window=7)(y_true, y_pred)), 3)
+        0.2
     """
 
     window: int | None
@@ -144,6 +149,11 @@ class AsymmetricFocal(SegmentationLoss):
 
     Reference:
         Yeung et al. (2021), Eq. 19, with the probability of the background in the last logarithm.
+
+    Example:
+        >>> y_true, y_pred = np.eye(2)[[[[0, 0, 1, 1]]]], np.full((1, 1, 4, 2), 0.5)
+        >>> round(float(losses.AsymmetricFocal(delta=0.6, gamma=0.5)(y_true, y_pred)), 3)
+        0.306
     """
 
     delta: float
@@ -198,6 +208,11 @@ class AsymmetricFocalTversky(SegmentationLoss):
 
     Reference:
         Yeung et al. (2021), Eq. 20 and 21, as a mean over classes where the paper prints a sum.
+
+    Example:
+        >>> y_true, y_pred = np.eye(2)[[[[0, 0, 1, 1]]]], np.full((1, 1, 4, 2), 0.5)
+        >>> round(float(losses.AsymmetricFocalTversky(delta=0.6, gamma=0.5)(y_true, y_pred)), 3)
+        0.604
     """
 
     delta: float
@@ -256,6 +271,11 @@ class BinaryCrossentropy(SegmentationLoss):
 
     Reference:
         Kethavath et al. (2025), Eq. 3, which prints the sum; a constant factor does not change Adam's step.
+
+    Example:
+        >>> y_true, y_pred = np.ones((1, 8, 8, 1)), np.full((1, 8, 8, 1), 0.5)
+        >>> round(float(losses.BinaryCrossentropy()(y_true, y_pred)), 3)
+        0.693
     """
 
     voxels: Literal["mean", "sum"]
@@ -305,6 +325,11 @@ class CategoricalCrossentropy(SegmentationLoss):
 
     Reference:
         Yeung et al. (2021), Eq. 1; Mehrtash et al. (2020), Eq. 1.
+
+    Example:
+        >>> y_true, y_pred = np.eye(2)[[[[0, 0, 1, 1]]]], np.full((1, 1, 4, 2), 0.5)
+        >>> round(float(losses.CategoricalCrossentropy(class_weights=[1, 3])(y_true, y_pred)), 3)
+        1.386
     """
 
     over: Literal["image", "batch"]
@@ -360,6 +385,11 @@ class Combo(SegmentationLoss):
     Reference:
         Yeung et al. (2021), Eq. 13 and 14 (with a minus sign before both terms of Eq. 14);
         [Taghanaki et al., 2019](https://arxiv.org/abs/1805.02798).
+
+    Example:
+        >>> y_true, y_pred = np.eye(2)[[[[0, 0, 1, 1]]]], np.full((1, 1, 4, 2), 0.5)
+        >>> round(float(losses.Combo(alpha=0.5, beta=0.6)(y_true, y_pred)), 3)
+        -0.077
     """
 
     alpha: float
@@ -425,6 +455,11 @@ class Dice(SegmentationLoss):
     Reference:
         Kethavath et al. (2025), Eq. 1. The paper gives no value for `smooth` and, like the code it cites, sums over the
         batch: `over="batch"`. Yeung et al. (2021), Eq. 2 and 3; their code has `smooth=1e-5` and two softmax channels.
+
+    Example:
+        >>> y_true, y_pred = np.ones((1, 8, 8, 1)), np.full((1, 8, 8, 1), 0.5)
+        >>> round(float(losses.Dice(smooth=1)(y_true, y_pred)), 3)
+        0.33
     """
 
     smooth: float
@@ -478,6 +513,11 @@ class DiceCE(SegmentationLoss):
 
     Reference:
         Zhang et al. (2025), who write that their adaptive weights outperform this loss, without a published result.
+
+    Example:
+        >>> y_true, y_pred = np.eye(2)[[[[0, 0, 1, 1]]]], np.full((1, 1, 4, 2), 0.5)
+        >>> round(float(losses.DiceCE(dice_weight=0.5)(y_true, y_pred)), 3)
+        0.597
     """
 
     dice_weight: float
@@ -534,6 +574,11 @@ class DicePlusPlus(SegmentationLoss):
 
     Reference:
         Yeung et al. (2021), Eq. 9, which is for the foreground only: `include_background=False`.
+
+    Example:
+        >>> y_true, y_pred = np.ones((1, 8, 8, 1)), np.full((1, 8, 8, 1), 0.5)
+        >>> round(float(losses.DicePlusPlus(gamma=2)(y_true, y_pred)), 3)
+        0.2
     """
 
     gamma: float
@@ -598,6 +643,11 @@ class FocalTversky(SegmentationLoss):
     Reference:
         [Abraham and Khan, 2018](https://arxiv.org/abs/1810.07842); Kethavath et al. (2025), Eq. 5, which prints no
         value for the exponent; Yeung et al. (2021), Eq. 17, as a mean over classes.
+
+    Example:
+        >>> y_true, y_pred = np.ones((1, 8, 8, 1)), np.full((1, 8, 8, 1), 0.5)
+        >>> round(float(losses.FocalTversky(alpha=0.3, beta=0.7, exponent=0.75)(y_true, y_pred)), 3)
+        0.514
     """
 
     alpha: float
@@ -662,6 +712,11 @@ class Hybrid(SegmentationLoss):
     Reference:
         Kethavath et al. (2025), Eq. 7. The cross-entropy is the mean over voxels; the sum that the paper prints would
         outweigh the other two terms.
+
+    Example:
+        >>> y_true, y_pred = np.ones((1, 8, 8, 1)), np.full((1, 8, 8, 1), 0.5)
+        >>> round(float(losses.Hybrid(window=7)(y_true, y_pred)), 3)
+        1.393
     """
 
     smooth: float
@@ -724,6 +779,11 @@ class Jaccard(SegmentationLoss):
 
     Reference:
         Kethavath et al. (2025), Eq. 8, which has no `smooth` and is 0/0 for a batch without foreground.
+
+    Example:
+        >>> y_true, y_pred = np.ones((1, 8, 8, 1)), np.full((1, 8, 8, 1), 0.5)
+        >>> round(float(losses.Jaccard()(y_true, y_pred)), 3)
+        0.5
     """
 
     smooth: float
@@ -776,6 +836,11 @@ class LogCosh(SegmentationLoss):
 
     Reference:
         Kethavath et al. (2025), Eq. 2, which prints the sum; a constant factor does not change Adam's step.
+
+    Example:
+        >>> y_true, y_pred = np.ones((1, 8, 8, 1)), np.full((1, 8, 8, 1), 0.5)
+        >>> round(float(losses.LogCosh()(y_true, y_pred)), 3)
+        0.12
     """
 
     voxels: Literal["mean", "sum"]
@@ -826,6 +891,11 @@ class LogCoshDice(SegmentationLoss):
 
     Reference:
         [Jadon, 2020](https://arxiv.org/abs/2006.14822).
+
+    Example:
+        >>> y_true, y_pred = np.ones((1, 8, 8, 1)), np.full((1, 8, 8, 1), 0.5)
+        >>> round(float(losses.LogCoshDice()(y_true, y_pred)), 3)
+        0.055
     """
 
     smooth: float
@@ -883,6 +953,11 @@ class LogDice(SegmentationLoss):
 
     Reference:
         Kethavath et al. (2025), Eq. 6.
+
+    Example:
+        >>> y_true, y_pred = np.ones((1, 8, 8, 1)), np.full((1, 8, 8, 1), 0.5)
+        >>> round(float(losses.LogDice()(y_true, y_pred)), 3)
+        0.405
     """
 
     smooth: float
@@ -951,6 +1026,11 @@ class PolyDice(SegmentationLoss):
 
     Reference:
         Hiroike (2026), Eq. 5 and 6, with the scale for which its Eq. 3 equals its Eq. 2.
+
+    Example:
+        >>> y_true, y_pred = np.eye(2)[[[[0, 0, 1, 1]]]], np.full((1, 1, 4, 2), 0.5)
+        >>> round(float(losses.PolyDice(epsilon=0.2)(y_true, y_pred)), 3)
+        0.464
     """
 
     epsilon: float | Literal["per_image"]
@@ -1015,6 +1095,11 @@ class Tversky(SegmentationLoss):
     Reference:
         [Salehi et al., 2017](https://arxiv.org/abs/1706.05721); Kethavath et al. (2025), Eq. 4, at 0.3 and 0.7;
         Yeung et al. (2021), Eq. 15 and 16, with `smooth=1e-7`, and with the power applied before alpha and beta.
+
+    Example:
+        >>> y_true, y_pred = np.ones((1, 8, 8, 1)), np.full((1, 8, 8, 1), 0.5)
+        >>> round(float(losses.Tversky(alpha=0.3, beta=0.7)(y_true, y_pred)), 3)
+        0.412
     """
 
     alpha: float
@@ -1089,6 +1174,11 @@ class TverskyCE(SegmentationLoss):
         of 0.3, or both 0.5. Eq. 3 of the paper is the Tversky index; the loss is one minus the index.
         Zhang et al. (2025), Eq. 8 to 11. The paper writes "epoch t-1" in one place and "next training step" in another,
         hence `"epoch"` and `"step"`.
+
+    Example:
+        >>> y_true, y_pred = np.eye(2)[[[[0, 0, 1, 1]]]], np.full((1, 1, 4, 2), 0.5)
+        >>> round(float(losses.TverskyCE(0.7, 0.3, include_background=False)(y_true, y_pred)), 3)
+        0.597
     """
 
     alpha: float
@@ -1155,6 +1245,11 @@ class UnifiedFocal(SegmentationLoss):
 
     Reference:
         Yeung et al. (2021), Eq. 18; [Yeung et al., 2022](https://doi.org/10.1016/j.compmedimag.2021.102026).
+
+    Example:
+        >>> y_true, y_pred = np.eye(2)[[[[0, 0, 1, 1]]]], np.full((1, 1, 4, 2), 0.5)
+        >>> round(float(losses.UnifiedFocal(weight=0.5, delta=0.6, gamma=0.5)(y_true, y_pred)), 3)
+        0.455
     """
 
     weight: float

@@ -59,7 +59,13 @@ def dice_index(pair, smooth, smooth_numerator=None, penalty_gamma=1.0, clip_labe
 
 @register
 class Dice(SegmentationLoss):
-    """Class form of `dice`, for `model.compile(loss=...)`."""
+    """Class form of `dice`, for `model.compile(loss=...)`.
+
+    Example:
+        >>> y_true, y_pred = np.ones((1, 8, 8, 1)), np.full((1, 8, 8, 1), 0.5)
+        >>> round(float(losses.Dice(smooth=1)(y_true, y_pred)), 3)
+        0.33
+    """
 
     function = staticmethod(dice)
     added_later = ("squared", "penalty_gamma")
@@ -104,7 +110,13 @@ def dice_plus_plus(
 
 @register
 class DicePlusPlus(SegmentationLoss):
-    """Class form of `dice_plus_plus`, for `model.compile(loss=...)`."""
+    """Class form of `dice_plus_plus`, for `model.compile(loss=...)`.
+
+    Example:
+        >>> y_true, y_pred = np.ones((1, 8, 8, 1)), np.full((1, 8, 8, 1), 0.5)
+        >>> round(float(losses.DicePlusPlus(gamma=2)(y_true, y_pred)), 3)
+        0.2
+    """
 
     function = staticmethod(dice_plus_plus)
     added_later = ("variant",)

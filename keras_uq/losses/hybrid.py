@@ -50,6 +50,12 @@ def hybrid(
 
 @register
 class Hybrid(SegmentationLoss):
-    """Class form of `hybrid`, for `model.compile(loss=...)`."""
+    """Class form of `hybrid`, for `model.compile(loss=...)`.
+
+    Example:
+        >>> y_true, y_pred = np.ones((1, 8, 8, 1)), np.full((1, 8, 8, 1), 0.5)
+        >>> round(float(losses.Hybrid(window=7)(y_true, y_pred)), 3)
+        1.393
+    """
 
     function = staticmethod(hybrid)

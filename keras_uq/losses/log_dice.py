@@ -43,7 +43,13 @@ def log_dice(
 
 @register
 class LogDice(SegmentationLoss):
-    """Class form of `log_dice`, for `model.compile(loss=...)`."""
+    """Class form of `log_dice`, for `model.compile(loss=...)`.
+
+    Example:
+        >>> y_true, y_pred = np.ones((1, 8, 8, 1)), np.full((1, 8, 8, 1), 0.5)
+        >>> round(float(losses.LogDice()(y_true, y_pred)), 3)
+        0.405
+    """
 
     function = staticmethod(log_dice)
     added_later = ("penalty_gamma",)

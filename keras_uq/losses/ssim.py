@@ -105,6 +105,12 @@ def _blur(values, axis, window, sigma, padding):
 
 @register
 class SSIM(SegmentationLoss):
-    """Class form of `ssim`, for `model.compile(loss=...)`."""
+    """Class form of `ssim`, for `model.compile(loss=...)`.
+
+    Example:
+        >>> y_true, y_pred = np.ones((1, 8, 8, 1)), np.full((1, 8, 8, 1), 0.5)
+        >>> round(float(losses.SSIM(window=7)(y_true, y_pred)), 3)
+        0.2
+    """
 
     function = staticmethod(ssim)

@@ -60,7 +60,13 @@ def tversky_index(pair, alpha, beta, smooth, smooth_numerator=None, penalty_gamm
 
 @register
 class Tversky(SegmentationLoss):
-    """Class form of `tversky`, for `model.compile(loss=...)`."""
+    """Class form of `tversky`, for `model.compile(loss=...)`.
+
+    Example:
+        >>> y_true, y_pred = np.ones((1, 8, 8, 1)), np.full((1, 8, 8, 1), 0.5)
+        >>> round(float(losses.Tversky(alpha=0.3, beta=0.7)(y_true, y_pred)), 3)
+        0.412
+    """
 
     function = staticmethod(tversky)
     added_later = ("penalty_gamma", "variant")

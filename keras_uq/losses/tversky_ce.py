@@ -78,6 +78,11 @@ class TverskyCE(SegmentationLoss):
     Reference:
         Zhang et al. (2025), Eq. 8 to 11. The paper writes "epoch t-1" in one place and "next training step" in another,
         hence `"epoch"` and `"step"`.
+
+    Example:
+        >>> y_true, y_pred = np.eye(2)[[[[0, 0, 1, 1]]]], np.full((1, 1, 4, 2), 0.5)
+        >>> round(float(losses.TverskyCE(0.7, 0.3, include_background=False)(y_true, y_pred)), 3)
+        0.597
     """
 
     function = staticmethod(tversky_ce)

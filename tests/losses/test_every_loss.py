@@ -1,5 +1,6 @@
 """The questions that every loss must answer."""
 
+import doctest
 import inspect
 import itertools
 import re
@@ -516,6 +517,15 @@ def test_help_explains_every_argument(loss):
         arguments = inspect.getdoc(thing).split("\nArgs:\n")[1].split("\n\n")[0]
         explained = re.findall(r"^    (\w+): \S", arguments, flags=re.MULTILINE)
         assert explained == list(inspect.signature(thing).parameters)
+
+
+@every_loss
+def test_the_example_of_the_docstring(loss):
+    test = doctest.DocTestParser().get_doctest(
+        inspect.getdoc(type(loss)), {"np": np, "losses": losses}, loss.name, None, None
+    )
+    assert len(test.examples) == 2
+    assert doctest.DocTestRunner(verbose=False).run(test).failed == 0
 
 
 def test_arguments_added_later_are_left_out_at_the_default_of_their_loss():
