@@ -83,7 +83,7 @@ class SSIM(SegmentationLoss):
 
     Reference:
         Kethavath et al. (2025), Eq. 9 and 10. The printed constants 0.012 and 0.032 are `0.01^2` and `0.03^2` without
-        their superscripts. The Gaussian window is that of the fusion loss on which the paper builds.
+        their superscripts. The Gaussian window is taken from the fusion loss on which the paper builds.
 
     Example:
         >>> y_true, y_pred = np.ones((1, 8, 8, 1)), np.full((1, 8, 8, 1), 0.5)
@@ -501,7 +501,7 @@ class DiceCE(SegmentationLoss):
         over: `"image"` computes the loss of each image; `"batch"` sums the voxels of the whole batch first and returns
             the one value for every image.
         include_background: `False` leaves channel 0 out of the Dice loss, if the classes are exclusive. The
-            cross-entropy is always that of all classes.
+            cross-entropy always includes all classes.
         class_weights: One number per class, at least 0. The mean over classes becomes `sum(w * loss) / sum(w)`.
         ignore_value: Voxels with this value in every channel of `y_true` are left out of every sum.
         multilabel: The channels are independent sigmoids, and none of them is the background.
@@ -1156,7 +1156,7 @@ class TverskyCE(SegmentationLoss):
         over: `"image"` computes the loss of each image; `"batch"` sums the voxels of the whole batch first and returns
             the one value for every image.
         include_background: `False` leaves channel 0 out of the Tversky loss, if the classes are exclusive. The
-            cross-entropy is always that of all classes.
+            cross-entropy always includes all classes.
         class_weights: One number per class, at least 0. The mean over classes becomes `sum(w * loss) / sum(w)`.
         ignore_value: Voxels with this value in every channel of `y_true` are left out of every sum.
         multilabel: The channels are independent sigmoids, and none of them is the background.
@@ -1576,7 +1576,7 @@ def dice_ce(
         over: `"image"` computes the loss of each image; `"batch"` sums the voxels of the whole batch first and returns
             the one value for every image.
         include_background: `False` leaves channel 0 out of the Dice loss, if the classes are exclusive. The
-            cross-entropy is always that of all classes.
+            cross-entropy always includes all classes.
         class_weights: One number per class, at least 0. The mean over classes becomes `sum(w * loss) / sum(w)`.
         ignore_value: Voxels with this value in every channel of `y_true` are left out of every sum.
         multilabel: The channels are independent sigmoids, and none of them is the background.
@@ -2007,7 +2007,7 @@ def ssim(
 
     Reference:
         Kethavath et al. (2025), Eq. 9 and 10. The printed constants 0.012 and 0.032 are `0.01^2` and `0.03^2` without
-        their superscripts. The Gaussian window is that of the fusion loss on which the paper builds.
+        their superscripts. The Gaussian window is taken from the fusion loss on which the paper builds.
     """
 
 def tversky(
@@ -2091,7 +2091,7 @@ def tversky_ce(
         over: `"image"` computes the loss of each image; `"batch"` sums the voxels of the whole batch first and returns
             the one value for every image.
         include_background: `False` leaves channel 0 out of the Tversky loss, if the classes are exclusive. The
-            cross-entropy is always that of all classes.
+            cross-entropy always includes all classes.
         class_weights: One number per class, at least 0. The mean over classes becomes `sum(w * loss) / sum(w)`.
         ignore_value: Voxels with this value in every channel of `y_true` are left out of every sum.
         multilabel: The channels are independent sigmoids, and none of them is the background.

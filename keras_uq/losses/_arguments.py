@@ -1,7 +1,8 @@
-"""What the arguments of a loss are: the full signature, the full docstring, and errors that name the argument.
+"""The arguments of the losses: full signatures, full docstrings, and errors that name the wrong argument.
 
-In the source, a loss function names its own arguments and passes `**options` on to `Pair`. Callers see more: the
-signature and the docstring of the function and of its class list every option.
+In the source, a loss function names its specific arguments and passes `**options` on to `Pair`. Callers see more: the
+signature and the docstring of the function and of its class list every option. An argument that is annotated with
+`Literal` must have one of its values.
 """
 
 import difflib
@@ -10,6 +11,7 @@ import inspect
 import re
 import textwrap
 from inspect import Parameter
+from typing import Literal, get_args, get_origin
 
 import keras
 
@@ -28,7 +30,7 @@ SECTIONS = ("Args", "Attributes", "Returns", "Raises", "Reference", "Example")
 
 
 def loss_function(function):
-    """Decorator of a loss function: register it with Keras, list all options, and check the names of arguments."""
+    """Decorator of a loss function: register it with Keras, list all options, and check the arguments."""
     signature = full_signature(function)
 
     @functools.wraps(function)
@@ -53,7 +55,7 @@ def full_signature(function):
 
 
 def class_signature(cls, keras_arguments):
-    """The signature of a loss class: arguments of its function, of its own `__init__`, and those of Keras.
+    """The signature of a loss class: arguments of its function, of its `__init__`, and of `keras.losses.Loss`.
 
     Args:
         cls: The class. An annotation in its body replaces the type of the function's argument of that name.
@@ -71,9 +73,9 @@ def class_signature(cls, keras_arguments):
         for name, parameter in inspect.signature(cls.__init__).parameters.items()
         if parameter.kind is Parameter.KEYWORD_ONLY and name not in present
     ]
-    own = [parameter for parameter in parameters if parameter.kind is not Parameter.KEYWORD_ONLY]
+    specific = [parameter for parameter in parameters if parameter.kind is not Parameter.KEYWORD_ONLY]
     options = [parameter for parameter in parameters if parameter.kind is Parameter.KEYWORD_ONLY]
-    return inspect.Signature([*own, *added, *options, *keras_arguments])
+    return inspect.Signature([*specific, *added, *options, *keras_arguments])
 
 
 def class_docstring(cls, base):
@@ -93,7 +95,8 @@ def bind(caller, signature, args, kwargs):
         kwargs: Arguments by name.
 
     Raises:
-        TypeError: For an unknown, a missing, a repeated argument or too many by position; the message names it.
+        TypeError: For an unknown, missing or repeated argument, or too many by position.
+        ValueError: For a value that is not among those of a `Literal`.
     """
     names = list(signature.parameters)
     by_position = [
@@ -117,6 +120,12 @@ def bind(caller, signature, args, kwargs):
             raise TypeError(f"{caller} needs the argument {name!r}. Arguments: {', '.join(names)}.")
     bound = signature.bind(*args, **kwargs)
     bound.apply_defaults()
+    for name, value in bound.arguments.items():
+        annotation = signature.parameters[name].annotation
+        choices = get_args(annotation) if get_origin(annotation) is Literal else ()
+        if choices and not (isinstance(value, str) and value in choices):
+            expected = " or ".join(f'"{choice}"' for choice in choices)
+            raise ValueError(f"{caller} expects `{name}` to be {expected}. Received: {name}={value!r}.")
     return dict(bound.arguments)
 
 

@@ -52,11 +52,6 @@ class SegmentationLoss(keras.losses.Loss):
         super().__init__(values["name"], values["reduction"], values["dtype"])
         of_function = full_signature(type(self).function).parameters
         self.arguments = {name: value for name, value in values.items() if name in of_function}
-        if self.arguments["over"] not in ("image", "batch"):
-            raise ValueError(
-                f'{type(self).__name__} expects `over` to be "image" or "batch". '
-                f"Received: over={self.arguments['over']!r}."
-            )
 
     # Type checkers take the attributes from the stub, where a misspelt one is an error.
     if not TYPE_CHECKING:

@@ -59,8 +59,6 @@ class Pair:
         y_pred = ops.cast(y_pred, dtype)
         y_true = ops.cast(ops.convert_to_tensor(y_true), dtype)
         _check_shapes(caller, y_true.shape, y_pred.shape)
-        if over not in ("image", "batch"):
-            raise ValueError(f'{caller} expects `over` to be "image" or "batch". Received: over={over!r}.')
         classes = y_pred.shape[-1]
         exclusive = classes > 1 and not multilabel
         self.logits = y_pred if from_logits else None
@@ -138,12 +136,6 @@ class Pair:
             return ops.maximum(self._sum(self.valid), 1)
         ones = ops.ones_like(values[..., :1])
         return self._sum(ones)
-
-
-def check_variant(caller, variant, known):
-    """Raise a `ValueError` if the loss has no such variant."""
-    if variant not in known:
-        raise ValueError(f"{caller} expects `variant` to be one of {known}. Received: variant={variant!r}.")
 
 
 def _power(errors, exponent, smallest):

@@ -4,7 +4,7 @@ from typing import Literal
 
 from keras_uq.losses._arguments import loss_function, register
 from keras_uq.losses._base import SegmentationLoss
-from keras_uq.losses._pair import Pair, check_variant
+from keras_uq.losses._pair import Pair
 from keras_uq.losses.crossentropy import class_terms
 from keras_uq.losses.tversky import tversky_index
 
@@ -46,7 +46,6 @@ def combo(
         Yeung et al. (2021), Eq. 13 and 14 (with a minus sign before both terms of Eq. 14);
         [Taghanaki et al., 2019](https://arxiv.org/abs/1805.02798).
     """
-    check_variant("combo", variant, ("recommended", "released"))
     pair = Pair("combo", y_true, y_pred, **options)
     foreground, background = (1 - beta, beta) if variant == "released" else (beta, 1 - beta)
     crossentropy = pair.class_sum(pair.voxel_mean(class_terms(pair, foreground, background)))

@@ -37,7 +37,7 @@ def binary_crossentropy(y_true, y_pred, voxels: Literal["mean", "sum"] = "mean",
         # p and 1 - p are clipped separately, since 1 - 1e-7 is rounded in float32.
         log_p = ops.log_softmax(pair.logits, axis=-1) if pair.logits is not None else _clipped_log(pair.y_pred)
         values = -(pair.y_true * log_p + (1 - pair.y_true) * _clipped_log(1 - pair.y_pred))
-    return reduce_voxels(pair, values, voxels, "binary_crossentropy")
+    return reduce_voxels(pair, values, voxels)
 
 
 @loss_function
@@ -101,10 +101,8 @@ def _focus(error, power):
     return ops.maximum(error, SMALLEST) ** power if power else ops.ones_like(error)
 
 
-def reduce_voxels(pair, values, voxels, caller):
+def reduce_voxels(pair, values, voxels):
     """Mean or sum of `values` over the voxels that count, then the mean over classes, `(batch,)`."""
-    if voxels not in ("mean", "sum"):
-        raise ValueError(f'{caller} expects `voxels` to be "mean" or "sum". Received: voxels={voxels!r}.')
     return pair.class_mean(pair.voxel_mean(values) if voxels == "mean" else pair.voxel_sum(values))
 
 

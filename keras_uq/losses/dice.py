@@ -4,7 +4,7 @@ from typing import Literal
 
 from keras_uq.losses._arguments import loss_function, register
 from keras_uq.losses._base import SegmentationLoss
-from keras_uq.losses._pair import Pair, check_variant, ratio
+from keras_uq.losses._pair import Pair, ratio
 
 
 @loss_function
@@ -102,7 +102,6 @@ def dice_plus_plus(
     Reference:
         Yeung et al. (2021), Eq. 9, which is for the foreground only: `include_background=False`.
     """
-    check_variant("dice_plus_plus", variant, ("recommended", "released"))
     pair = Pair("dice_plus_plus", y_true, y_pred, **options)
     index = dice_index(pair, smooth, penalty_gamma=gamma, clip_labels=variant == "released")
     return pair.class_mean(1 - index)

@@ -16,7 +16,7 @@ def dice_ce(y_true, y_pred, dice_weight: float = 0.5, smooth: float = 1e-6, **op
         dice_weight: `w`, in [0, 1].
         smooth: Number of voxels added to numerator and denominator of the Dice index.
         include_background: `False` leaves channel 0 out of the Dice loss, if the classes are exclusive. The
-            cross-entropy is always that of all classes.
+            cross-entropy always includes all classes.
         **options: The options of every loss: see `keras_uq.losses`.
 
     Returns:

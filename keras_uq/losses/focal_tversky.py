@@ -6,7 +6,7 @@ from keras import ops
 
 from keras_uq.losses._arguments import loss_function, register
 from keras_uq.losses._base import SegmentationLoss
-from keras_uq.losses._pair import SMALLEST, Pair, check_variant
+from keras_uq.losses._pair import SMALLEST, Pair
 from keras_uq.losses.tversky import tversky_index
 
 
@@ -51,7 +51,6 @@ def focal_tversky(
         [Abraham and Khan, 2018](https://arxiv.org/abs/1810.07842); Kethavath et al. (2025), Eq. 5, which prints no
         value for the exponent; Yeung et al. (2021), Eq. 17, as a mean over classes.
     """
-    check_variant("focal_tversky", variant, ("recommended", "released"))
     pair = Pair("focal_tversky", y_true, y_pred, **options)
     index = tversky_index(pair, alpha, beta, smooth, smooth_numerator, penalty_gamma, variant == "released")
     return pair.class_mean(focal(1 - index, exponent))

@@ -31,7 +31,7 @@ def log_cosh(y_true, y_pred, voxels: Literal["mean", "sum"] = "mean", **options)
         Kethavath et al. (2025), Eq. 2, which prints the sum; a constant factor does not change Adam's step.
     """
     pair = Pair("log_cosh", y_true, y_pred, **options)
-    return reduce_voxels(pair, _log_cosh(pair.y_pred - pair.y_true), voxels, "log_cosh")
+    return reduce_voxels(pair, _log_cosh(pair.y_pred - pair.y_true), voxels)
 
 
 @loss_function

@@ -55,7 +55,7 @@ def poly_dice(
     Reference:
         Hiroike (2026), Eq. 5 and 6, with the scale for which its Eq. 3 equals its Eq. 2.
     """
-    _check(epsilon, order, scale)
+    _check(epsilon, order)
     pair = Pair("poly_dice", y_true, y_pred, **options)
     inner = pair.voxel_sum(pair.y_true * pair.y_pred)
     square_true, square_pred = pair.voxel_sum(pair.y_true**2), pair.voxel_sum(pair.y_pred**2)
@@ -96,13 +96,11 @@ def _epsilon_per_class(epsilon, pair):
     return ops.reshape(ops.cast(epsilon, pair.y_pred.dtype), (-1, 1))
 
 
-def _check(epsilon, order, scale):
+def _check(epsilon, order):
     if isinstance(epsilon, (int, float)) and not epsilon > -0.5:
         raise ValueError(f"poly_dice expects `epsilon` above -1/2. Received: epsilon={epsilon!r}.")
     if order is not None and (order != int(order) or order < 1):
         raise ValueError(f"poly_dice expects `order` of 1 or more, or None. Received: order={order!r}.")
-    if scale not in ("corrected", "printed"):
-        raise ValueError(f'poly_dice expects `scale` to be "corrected" or "printed". Received: scale={scale!r}.')
 
 
 @register
@@ -130,11 +128,11 @@ class PolyDice(SegmentationLoss):
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         if self.epsilon == PER_IMAGE:
-            _check(0.0, self.order, self.scale)
+            _check(0.0, self.order)
             if self.over == "batch":
                 raise ValueError('PolyDice(epsilon="per_image") scores each image by itself. Use `over="image"`.')
         else:
-            _check(self.epsilon, self.order, self.scale)
+            _check(self.epsilon, self.order)
 
     def __call__(self, y_true, y_pred, sample_weight=None, mask=None):
         if self.epsilon != PER_IMAGE:

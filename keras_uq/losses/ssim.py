@@ -41,11 +41,9 @@ def ssim(
 
     Reference:
         Kethavath et al. (2025), Eq. 9 and 10. The printed constants 0.012 and 0.032 are `0.01^2` and `0.03^2` without
-        their superscripts. The Gaussian window is that of the fusion loss on which the paper builds.
+        their superscripts. The Gaussian window is taken from the fusion loss on which the paper builds.
     """
     pair = Pair("ssim", y_true, y_pred, **options)
-    if padding not in ("valid", "same"):
-        raise ValueError(f'ssim expects `padding` to be "valid" or "same". Received: padding={padding!r}.')
     if window is not None and window % 2 != 1:
         raise ValueError(f"ssim expects an odd `window` or None. Received: window={window!r}.")
     true, pred, valid = pair.y_true, pair.y_pred, pair.valid

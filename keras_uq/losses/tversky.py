@@ -4,7 +4,7 @@ from typing import Literal
 
 from keras_uq.losses._arguments import loss_function, register
 from keras_uq.losses._base import SegmentationLoss
-from keras_uq.losses._pair import Pair, check_variant, ratio
+from keras_uq.losses._pair import Pair, ratio
 
 
 @loss_function
@@ -45,7 +45,6 @@ def tversky(
         [Salehi et al., 2017](https://arxiv.org/abs/1706.05721); Kethavath et al. (2025), Eq. 4, at 0.3 and 0.7;
         Yeung et al. (2021), Eq. 15 and 16, with `smooth=1e-7`, and with the power applied before alpha and beta.
     """
-    check_variant("tversky", variant, ("recommended", "released"))
     pair = Pair("tversky", y_true, y_pred, **options)
     return pair.class_mean(
         1 - tversky_index(pair, alpha, beta, smooth, smooth_numerator, penalty_gamma, variant == "released")

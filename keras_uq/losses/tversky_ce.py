@@ -35,7 +35,7 @@ def tversky_ce(
         tversky_weight: `w`, in [0, 1]: a number, or a scalar tensor, through which no gradient flows.
         smooth: Number of voxels added to numerator and denominator of the Tversky index.
         include_background: `False` leaves channel 0 out of the Tversky loss, if the classes are exclusive. The
-            cross-entropy is always that of all classes.
+            cross-entropy always includes all classes.
         **options: The options of every loss: see `keras_uq.losses`.
 
     Returns:

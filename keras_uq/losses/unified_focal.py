@@ -6,12 +6,10 @@ from keras import ops
 
 from keras_uq.losses._arguments import loss_function, register
 from keras_uq.losses._base import SegmentationLoss
-from keras_uq.losses._pair import Pair, check_variant
+from keras_uq.losses._pair import Pair
 from keras_uq.losses.crossentropy import class_terms
 from keras_uq.losses.focal_tversky import focal
 from keras_uq.losses.tversky import tversky_index
-
-VARIANTS = ("recommended", "printed", "released")
 
 
 @loss_function
@@ -72,7 +70,6 @@ def asymmetric_focal_tversky(
     Reference:
         Yeung et al. (2021), Eq. 20 and 21, as a mean over classes where the paper prints a sum.
     """
-    check_variant("asymmetric_focal_tversky", variant, VARIANTS)
     pair = Pair("asymmetric_focal_tversky", y_true, y_pred, **options)
     alpha, beta = (delta, 1 - delta) if variant == "printed" else (1 - delta, delta)
     loss = 1 - tversky_index(pair, alpha, beta, smooth, penalty_gamma=penalty_gamma)
@@ -116,7 +113,6 @@ def unified_focal(
     Reference:
         Yeung et al. (2021), Eq. 18; [Yeung et al., 2022](https://doi.org/10.1016/j.compmedimag.2021.102026).
     """
-    check_variant("unified_focal", variant, VARIANTS)
     crossentropy = asymmetric_focal(y_true, y_pred, delta, gamma, **options)
     overlap = asymmetric_focal_tversky(y_true, y_pred, delta, gamma, smooth, penalty_gamma, variant, **options)
     if variant == "released":

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import warnings
+from typing import Literal, get_origin
 
 import keras
 import numpy as np
@@ -509,6 +510,19 @@ def test_a_wrong_argument_is_named(loss):
     for name in first[:1]:
         with pytest.raises(TypeError, match=f"received the argument '{name}' twice"):
             type(loss)(1, **{name: 1})
+
+
+@every_loss
+def test_a_value_that_is_no_choice_is_refused_by_class_and_function(loss):
+    for thing, arrays in ((type(loss), ()), (type(loss).function, random_pair())):
+        parameters = inspect.signature(thing).parameters.values()
+        choices = [parameter.name for parameter in parameters if get_origin(parameter.annotation) is Literal]
+        assert "over" in choices
+        for name in choices:
+            with pytest.raises(
+                ValueError, match=f"{thing.__name__} expects `{name}` to be .* Received: {name}='other'"
+            ):
+                thing(*arrays, **{name: "other"})
 
 
 @every_loss
