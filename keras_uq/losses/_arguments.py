@@ -10,14 +10,15 @@ import functools
 import inspect
 import re
 import textwrap
+from collections.abc import Callable
 from inspect import Parameter
-from typing import Literal, get_args, get_origin
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import keras
 
 from keras_uq.losses._pair import Pair
 
-register = keras.saving.register_keras_serializable("keras_uq")
+Registered = TypeVar("Registered", bound=Callable[..., Any])
 
 # Arguments of the functions that change from batch to batch, so that the classes do not have them.
 OF_A_BATCH = ("y_true", "y_pred", "mask")
@@ -29,7 +30,12 @@ OPTIONS = [
 SECTIONS = ("Args", "Attributes", "Returns", "Raises", "Reference", "Example")
 
 
-def loss_function(function):
+def register(thing: Registered) -> Registered:
+    """Decorator of a class or function: Keras finds it when a saved model is loaded."""
+    return keras.saving.register_keras_serializable("keras_uq")(thing)
+
+
+def loss_function(function: Registered) -> Registered:
     """Decorator of a loss function: register it with Keras, list all options, and check the arguments."""
     signature = full_signature(function)
 
