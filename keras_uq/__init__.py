@@ -1,24 +1,37 @@
-"""Medical image segmentation in Keras 3 whose predictions know what they do not know.
+"""Medical image segmentation with uncertainty in Keras 3.
 
-Subpackages load on first use, so that `keras_uq.preprocessing` works without Keras. Wherever Keras is loaded, the
-losses and metrics are too: a model saved with one of them loads again after `import keras_uq`.
+Subpackages are imported on first use, so that `keras_uq.preprocessing` works without Keras. As soon as Keras is
+imported, the losses and metrics are too, so that a saved model that uses them can be loaded after `import keras_uq`.
 """
 
 import importlib
 import sys
+from typing import TYPE_CHECKING
 
 from keras_uq import _registration
 from keras_uq._version import __version__
 
-SUBPACKAGES = ("callbacks", "inference", "losses", "metrics", "models", "plots", "preprocessing", "statistics")
+__all__ = [
+    "__version__",
+    "callbacks",
+    "inference",
+    "losses",
+    "metrics",
+    "models",
+    "plots",
+    "preprocessing",
+    "statistics",
+]
 
-__all__ = ["__version__", *SUBPACKAGES]
+if TYPE_CHECKING:
+    # Editors and type checkers do not run `__getattr__`.
+    from keras_uq import callbacks, inference, losses, metrics, models, plots, preprocessing, statistics
+else:
 
-
-def __getattr__(name):
-    if name in SUBPACKAGES:
-        return importlib.import_module(f"{__name__}.{name}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    def __getattr__(name):
+        if name in __all__:
+            return importlib.import_module(f"{__name__}.{name}")
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__():

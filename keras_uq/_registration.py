@@ -1,7 +1,9 @@
-"""Make Keras know our losses and metrics, whichever of `keras` and `keras_uq` is imported first.
+"""Register our losses and metrics with Keras, whichever of `keras` and `keras_uq` is imported first.
 
-Keras finds a saved loss only if its class is registered when the model is loaded. Importing Keras takes seconds and
-data preparation needs none of it, so `import keras_uq` does not import Keras: it waits for somebody who does.
+Keras finds the class of a saved loss only if the class is registered when the model is loaded. `import keras_uq` cannot
+simply import Keras for that: it would take seconds, and data preparation does not need Keras. Therefore
+`RegisterAfterKeras` stays in `sys.meta_path` until Keras is imported, and registers the losses then. Until then, it
+costs one comparison of strings for each module that is imported for the first time.
 """
 
 import importlib
@@ -11,25 +13,26 @@ from importlib.abc import MetaPathFinder
 
 
 def register():
-    """Import the modules whose classes and functions Keras has to find in a saved model."""
+    """Import the modules with the classes and functions that Keras has to find when it loads a model."""
     importlib.import_module("keras_uq.losses")
     importlib.import_module("keras_uq.metrics")
 
 
 class RegisterAfterKeras(MetaPathFinder):
-    """Call `register` as soon as somebody else has imported Keras."""
+    """Finder of `keras` that calls `register` once Keras has been imported. It finds nothing else."""
 
     def find_spec(self, name, path=None, target=None):
+        """The module spec of Keras, with a loader that registers the losses at the end; `None` for other modules."""
         if name != "keras":
             return None
         sys.meta_path.remove(self)
         spec = importlib.util.find_spec("keras")
         if spec is not None:
-            execute = spec.loader.exec_module
+            load = spec.loader.exec_module
 
-            def execute_then_register(module):
-                execute(module)
+            def load_and_register(module):
+                load(module)
                 register()
 
-            spec.loader.exec_module = execute_then_register
+            spec.loader.exec_module = load_and_register
         return spec

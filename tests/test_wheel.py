@@ -37,7 +37,8 @@ def test_the_wheel_holds_the_library_only(wheel):
         (metadata,) = [name for name in names if name.endswith("METADATA")]
         text = archive.read(metadata).decode()
     assert {name.split("/")[0] for name in names} == {"keras_uq", f"keras_uq-{wheel.name.split('-')[1]}.dist-info"}
-    assert all(name.endswith(".py") or ".dist-info/" in name for name in names)
+    assert all(name.endswith((".py", ".pyi", "py.typed")) or ".dist-info/" in name for name in names)
+    assert {"keras_uq/py.typed", "keras_uq/losses/__init__.pyi"} <= set(names)
     assert "License-Expression: Apache-2.0" in text
     for extra in ("prep", "plots", "dev", "gpu", "jax", "torch"):
         assert f"Provides-Extra: {extra}" in text

@@ -1,31 +1,25 @@
-"""Losses for segmentation, each a function and a class: `tversky(...)` and `Tversky(...)`.
+"""Losses for segmentation, each as a function and as a class: `tversky(...)` and `Tversky(...)`.
 
-**Shapes.** `y_true` and `y_pred` are `(batch, *spatial, classes)` with any number of spatial axes. One class: the
-probability of foreground (sigmoid). Two or more: one-hot labels against softmax. The functions return one value an
-image, `(batch,)`; the classes leave `reduction` and `sample_weight` to Keras. Give `compile` the class: Keras squeezes
-the inputs of a function first.
+**Shapes.** `y_true` and `y_pred` are `(batch, *spatial, classes)` with any number of spatial axes. With one class,
+`y_pred` is the probability of the foreground (sigmoid); with two or more, it is a softmax, and `y_true` is one-hot. The
+functions return one value per image, `(batch,)`; the classes leave `reduction` and `sample_weight` to Keras. Pass the
+class to `compile`: before it calls a function, Keras squeezes the inputs.
 
-**Options of every loss** (keyword arguments of the functions, arguments of the classes):
+**Options.** Every loss has the options `over`, `include_background`, `class_weights`, `ignore_value`, `multilabel` and
+`from_logits`, as keyword arguments of the function and as arguments of the class. A `mask` of the voxels that count is
+an argument of the function and of the call of the loss. `help` of any loss explains them. Cross-entropies (categorical,
+asymmetric focal, and those parts of Combo and Unified Focal) are sums over exclusive classes, and there `class_weights`
+multiply the terms of the sum.
 
-- `over`: `"image"` (default) scores each image alone; `"batch"` sums over the batch first and repeats the value.
-- `include_background`: With two or more classes, `False` leaves channel 0 out of the mean over classes.
-- `class_weights`: One number of at least 0 a class; the mean over classes becomes `sum(w * loss) / sum(w)`.
-- `ignore_value`: Voxels whose `y_true` has this value in every channel leave every sum.
-- `multilabel`: The channels are independent sigmoids, none of them background.
-- `from_logits`: `y_pred` holds logits.
-- `mask` (function and `__call__` only): True where a voxel counts, `(batch, *spatial)`.
+Overlap losses also have `penalty_gamma` (2 for the "++" form of Yeung et al., 2021) and `smooth`, a number of voxels
+added to numerator and denominator, so that a class in neither map has a loss of 0. Some have `smooth_numerator`, which
+replaces it in the numerator (0 for Mehrtash et al., 2020), and `variant`, where a paper and its published code differ.
 
-Cross-entropies of whole distributions (categorical, asymmetric focal, and those parts of Combo and Unified Focal) sum
-over exclusive classes; there `class_weights` multiply the terms of the sum.
+A wrong shape, option or weight raises a `ValueError` that states what was expected, what was received and how to
+correct it. A `TypeError` names a wrong argument.
 
-Overlap losses also take `penalty_gamma` (2 for the "++" form of Yeung et al., 2021) and `smooth`, in voxels, added to
-numerator and denominator, so that a class in neither map costs 0; some take `smooth_numerator`, which replaces it in
-the numerator (0 for Mehrtash et al., 2020), and `variant`, where a paper and its published code differ.
-
-Wrong shapes, options or weights raise a `ValueError` that says what was expected, what came and how to mend it.
-
-**The papers' symbols.** Papers swap letters; here `alpha` is always the price of a false positive and `beta` that of a
-false negative.
+**Symbols of the papers.** The letters differ between papers; here `alpha` is always the weight of false positives and
+`beta` the weight of false negatives, except in `Combo`.
 
 | paper, equation | here |
 | --- | --- |
@@ -50,7 +44,7 @@ false negative.
 | Mehrtash et al. (2020), Eq. 1 | `CategoricalCrossentropy(class_weights=...)` |
 | Eq. 2 | `Dice(over="batch", smooth_numerator=0, multilabel=True)` |
 | Hiroike (2026), Eq. 2 | `Dice(squared=True)` |
-| Eq. 6, PolyDice-1 | `PolyDice(epsilon=0.0)`; one an image: `PolyDice(epsilon="per_image")` |
+| Eq. 6, PolyDice-1 | `PolyDice(epsilon=0.0)`; one epsilon per image: `PolyDice(epsilon="per_image")` |
 | Zhang et al. (2025), 1 minus Eq. 3 | `Tversky(alpha=0.7, beta=0.3, over="batch", include_background=False)` |
 | Eq. 8 to 11 | `TverskyCE(0.7, 0.3, adaptive="epoch", over="batch", include_background=False)` |
 """

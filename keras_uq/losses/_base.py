@@ -1,85 +1,80 @@
-"""The class form of a loss: it remembers arguments, nothing more."""
+"""The base class of the losses: it holds the arguments of a loss function and connects it to Keras."""
 
-import inspect
+from collections.abc import Callable
+from inspect import Parameter
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import keras
 
-from keras_uq.losses._pair import Pair
+from keras_uq.losses._arguments import bind, class_docstring, class_signature, full_signature
 
-register = keras.saving.register_keras_serializable("keras_uq")
-
-OPTIONS = [
-    parameter
-    for name, parameter in inspect.signature(Pair).parameters.items()
-    if name not in ("caller", "y_true", "y_pred", "mask")
-]
-
-
-# Arguments that configurations of before do not have, left out where they change nothing: the same loss has the same
-# configuration, now and then.
-LATER = {"penalty_gamma": 1.0, "squared": False, "variant": "recommended"}
+Reduction = Literal["sum_over_batch_size", "sum", "mean", "mean_with_sample_weight", "none"]
 
 
 class SegmentationLoss(keras.losses.Loss):
-    """Base of every loss here: one value an image, `(batch,)`; Keras applies `sample_weight` and `reduction`.
+    """Base class of all losses here: one value per image, `(batch,)`; Keras applies `sample_weight` and `reduction`.
 
-    A subclass names its `function`, whose arguments (and the options of every loss) become those of the class.
+    A subclass sets `function`. The arguments of that function, the options of every loss and the three arguments below
+    are the arguments of the class, and `loss.alpha` is the value of an argument. The docstring of the subclass is
+    completed with the explanations of all of them.
 
     Args:
-        name: Name in logs; the function's name by default.
-        reduction: As in Keras.
-        dtype: Type the inputs are converted to, `keras.config.floatx()` by default, also under mixed precision.
+        name: Name in logs; the name of the function by default.
+        reduction: How Keras reduces the values of the images to one: `"sum_over_batch_size"` (the mean), `"sum"`,
+            `"mean"`, `"mean_with_sample_weight"`, or `"none"` or `None` for no reduction.
+        dtype: Type that the inputs are converted to, `keras.config.floatx()` by default, also under mixed precision.
     """
 
-    function = None
+    # `(y_true, y_pred, ..., **options) -> values of the images`.
+    function: ClassVar[Callable[..., Any]]
+    # Arguments that this loss received after its configuration had been recorded for the first time. At its default,
+    # such an argument is left out of the configuration, which therefore equals the recorded one.
+    added_later: ClassVar[tuple[str, ...]] = ()
+    # Values of the function's arguments by name.
+    arguments: dict[str, Any]
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
-        own = [
-            parameter
-            for name, parameter in inspect.signature(cls.function).parameters.items()
-            if name not in ("y_true", "y_pred") and parameter.kind is not inspect.Parameter.VAR_KEYWORD
-        ]
-        options = [option.replace(kind=inspect.Parameter.KEYWORD_ONLY) for option in OPTIONS]
-        keras_arguments = [
-            inspect.Parameter("name", inspect.Parameter.KEYWORD_ONLY, default=cls.function.__name__),
-            inspect.Parameter("reduction", inspect.Parameter.KEYWORD_ONLY, default="sum_over_batch_size"),
-            inspect.Parameter("dtype", inspect.Parameter.KEYWORD_ONLY, default=None),
-        ]
-        cls.__signature__ = inspect.Signature([*own, *options, *keras_arguments])
+        keyword = Parameter.KEYWORD_ONLY
+        default_name = cls.function.__name__
+        cls.__signature__ = class_signature(
+            cls,
+            [
+                Parameter("name", keyword, default=default_name, annotation=str),
+                Parameter("reduction", keyword, default="sum_over_batch_size", annotation=Reduction | None),
+                Parameter("dtype", keyword, default=None, annotation=str | keras.DTypePolicy | None),
+            ],
+        )
+        cls.__doc__ = class_docstring(cls, SegmentationLoss)
 
-    def __init__(self, *args, **kwargs):
-        try:
-            bound = type(self).__signature__.bind(*args, **kwargs)
-        except TypeError as error:
-            raise TypeError(f"{type(self).__name__}{type(self).__signature__}: {error}.") from None
-        bound.apply_defaults()
-        self.arguments = dict(bound.arguments)
-        super().__init__(*(self.arguments.pop(name) for name in ("name", "reduction", "dtype")))
-        if self.arguments["over"] not in ("image", "batch"):
-            raise ValueError(
-                f'{type(self).__name__} expects `over` to be "image" or "batch". '
-                f"Received: over={self.arguments['over']!r}."
-            )
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        values = bind(type(self).__name__, type(self).__signature__, args, kwargs)
+        super().__init__(values["name"], values["reduction"], values["dtype"])
+        of_function = full_signature(type(self).function).parameters
+        self.arguments = {name: value for name, value in values.items() if name in of_function}
 
-    def __getattr__(self, name):
-        # Only reached for names that are no ordinary attribute: the loss's own arguments, `loss.alpha`.
-        arguments = self.__dict__.get("arguments", {})
-        if name in arguments:
-            return arguments[name]
-        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+    # Type checkers take the attributes from the stub, where a misspelt one is an error.
+    if not TYPE_CHECKING:
 
-    def call(self, y_true, y_pred):
-        y_true, mask = y_true if isinstance(y_true, tuple) else (y_true, None)
-        return type(self).function(y_true, y_pred, mask=mask, **self.arguments)
+        def __getattr__(self, name):
+            # Python calls this only for names that are no ordinary attributes, such as `loss.alpha`.
+            arguments = self.__dict__.get("arguments", {})
+            if name in arguments:
+                return arguments[name]
+            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
 
-    def __call__(self, y_true, y_pred, sample_weight=None, mask=None):
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """The value of each image, `(batch,)`."""
+        y_true, of_batch = self._unpack(y_true)
+        return type(self).function(y_true, y_pred, **{**self.arguments, **of_batch})
+
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None, mask: Any = None) -> Any:
         """The reduced loss.
 
         Args:
             y_true: Labels, `(batch, *spatial, classes)`.
             y_pred: Predictions, same shape.
-            sample_weight: One weight an image, `(batch,)` or `(batch, 1)`.
+            sample_weight: One weight per image, `(batch,)` or `(batch, 1)`.
             mask: True where a voxel counts, `(batch, *spatial)`, or `None`.
 
         Raises:
@@ -90,7 +85,7 @@ class SegmentationLoss(keras.losses.Loss):
             shape = tuple(keras.ops.shape(sample_weight))
             if len(shape) > 2 or (len(shape) == 2 and shape[1] != 1):
                 raise ValueError(
-                    f"{self.name} expects `sample_weight` with one number an image, (batch,) or (batch, 1). Received: "
+                    f"{self.name} expects `sample_weight` with one number per image, (batch,) or (batch, 1). Received: "
                     f"shape={shape}. To leave voxels out, use `ignore_value` or the `mask` argument; to weight "
                     f"classes, `class_weights`."
                 )
@@ -100,9 +95,32 @@ class SegmentationLoss(keras.losses.Loss):
                     f'Use `over="image"`.'
                 )
             sample_weight = keras.ops.reshape(sample_weight, (-1,)) if len(shape) == 2 else sample_weight
-        # Keras maps its conversion over the tuple; `call` takes it apart.
-        return super().__call__(y_true if mask is None else (y_true, mask), y_pred, sample_weight)
+        return super().__call__(self._pack(y_true, mask=mask), y_pred, sample_weight)
 
-    def get_config(self):
-        arguments = {name: value for name, value in self.arguments.items() if name not in LATER or value != LATER[name]}
+    @staticmethod
+    def _pack(y_true, **of_batch):
+        """Labels together with arguments of the function that change from batch to batch.
+
+        `keras.losses.Loss.__call__` has no place for them. It converts every array of a dictionary, so that `call`
+        receives them inside `y_true`.
+        """
+        of_batch = {name: value for name, value in of_batch.items() if value is not None}
+        return {"y_true": y_true, **of_batch} if of_batch else y_true
+
+    @staticmethod
+    def _unpack(y_true):
+        """Labels, and the arguments that `_pack` has put beside them, by name."""
+        if not isinstance(y_true, dict):
+            return y_true, {}
+        of_batch = dict(y_true)
+        return of_batch.pop("y_true"), of_batch
+
+    def get_config(self) -> dict[str, Any]:
+        """The configuration, with every argument."""
+        defaults = type(self).__signature__.parameters
+        arguments = {
+            name: value
+            for name, value in self.arguments.items()
+            if name not in self.added_later or value != defaults[name].default
+        }
         return {**super().get_config(), "dtype": self.dtype, **arguments}

@@ -1,21 +1,42 @@
-"""Labels and predictions, checked and brought to one form: what every loss starts from."""
+"""Labels and predictions, checked and converted to one form: the first step of every loss."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import keras
+import numpy
 from keras import ops
 
-# What is clipped away before a logarithm, or a power whose slope is infinite at 0.
+# Lower bound of the argument of a logarithm, or of a power with an infinite slope at 0.
 SMALLEST = 1e-7
 
 
 class Pair:
     """Labels `y_true` and probabilities `y_pred` of one batch, both `(batch, *spatial, classes)`.
 
-    The options are those of every loss in this package; `keras_uq.losses` explains them.
+    Its options are those of every loss in this package. The docstrings of the losses repeat the explanations below.
+
+    Args:
+        caller: Name of the loss, for error messages.
+        y_true: One-hot labels, `(batch, *spatial, classes)`.
+        y_pred: Probabilities or logits, same shape.
+        over: `"image"` computes the loss of each image; `"batch"` sums the voxels of the whole batch first and returns
+            the one value for every image.
+        include_background: `False` leaves channel 0 out of the mean over classes, if the classes are exclusive (two or
+            more channels, not `multilabel`).
+        class_weights: One number per class, at least 0. The mean over classes becomes `sum(w * loss) / sum(w)`.
+        ignore_value: Voxels with this value in every channel of `y_true` are left out of every sum.
+        multilabel: The channels are independent sigmoids, and none of them is the background.
+        from_logits: `y_pred` holds logits instead of probabilities.
+        mask: True where a voxel counts, `(batch, *spatial)`, or `None`.
 
     Attributes:
         y_true: Labels, float32 or wider. Zero where a voxel is ignored.
         y_pred: Probabilities, same type. Zero where a voxel is ignored.
-        logits: The predictions as they came if `from_logits`, else `None`.
+        logits: The predictions before softmax or sigmoid if `from_logits`, else `None`.
+        exclusive: Whether the channels are one distribution over classes.
+        pooled: Whether sums run over the whole batch.
+        class_weights: Weights of the mean over classes, `(classes,)`, or `None` for equal ones.
         valid: 1 where a voxel counts and 0 where not, `(batch, *spatial, 1)`, or `None` if all count.
     """
 
@@ -24,13 +45,13 @@ class Pair:
         caller,
         y_true,
         y_pred,
-        over="image",
-        include_background=True,
-        class_weights=None,
-        ignore_value=None,
-        multilabel=False,
-        from_logits=False,
-        mask=None,
+        over: Literal["image", "batch"] = "image",
+        include_background: bool = True,
+        class_weights: Sequence[float] | numpy.ndarray | None = None,
+        ignore_value: float | None = None,
+        multilabel: bool = False,
+        from_logits: bool = False,
+        mask: Any = None,
     ):
         y_pred = ops.convert_to_tensor(y_pred)
         # The sums of a float16 image overflow.
@@ -38,8 +59,6 @@ class Pair:
         y_pred = ops.cast(y_pred, dtype)
         y_true = ops.cast(ops.convert_to_tensor(y_true), dtype)
         _check_shapes(caller, y_true.shape, y_pred.shape)
-        if over not in ("image", "batch"):
-            raise ValueError(f'{caller} expects `over` to be "image" or "batch". Received: over={over!r}.')
         classes = y_pred.shape[-1]
         exclusive = classes > 1 and not multilabel
         self.logits = y_pred if from_logits else None
@@ -59,30 +78,32 @@ class Pair:
 
     @property
     def spatial_axes(self):
+        """The axes between batch and classes."""
         return tuple(range(1, len(self.y_pred.shape) - 1))
 
     def soft_counts(self, penalty_gamma=1.0, clip_labels=False):
         """Soft true positives, false positives and false negatives of each class, each `(batch, classes)`.
 
-        With `penalty_gamma`, each voxel's share of the last two is raised to that power; `clip_labels` keeps labels and
-        probabilities 1e-7 away from 0 and 1.
+        The false positive and the false negative of each voxel are raised to the power `penalty_gamma` before they are
+        summed. `clip_labels` clips labels and probabilities to `[1e-7, 1 - 1e-7]`.
         """
         if penalty_gamma <= 0:
             raise ValueError(f"The power of the errors must be positive. Received: {penalty_gamma!r}.")
-        present, absent, yes, no = self.y_true, 1 - self.y_true, self.y_pred, 1 - self.y_pred
+        label, no_label, pred, no_pred = self.y_true, 1 - self.y_true, self.y_pred, 1 - self.y_pred
         if clip_labels:
-            # Each from below: in float32, 1 minus a number near 1 - 1e-7 is not 1e-7.
-            present, absent, yes, no = (ops.maximum(values, SMALLEST) for values in (present, absent, yes, no))
-        false_positive, false_negative = absent * yes, present * no
+            # All four from below: in float32, 1 minus a number near 1 - 1e-7 is not 1e-7.
+            label, no_label, pred, no_pred = (ops.maximum(x, SMALLEST) for x in (label, no_label, pred, no_pred))
+        false_positive, false_negative = no_label * pred, label * no_pred
         if penalty_gamma != 1:
-            least = SMALLEST**2 if clip_labels else SMALLEST
-            false_positive, false_negative = (_power(x, penalty_gamma, least) for x in (false_positive, false_negative))
-        counts = (present * yes, false_positive, false_negative)
-        # Clipping has moved ignored voxels away from zero.
+            smallest = SMALLEST**2 if clip_labels else SMALLEST
+            false_positive = _power(false_positive, penalty_gamma, smallest)
+            false_negative = _power(false_negative, penalty_gamma, smallest)
+        counts = (label * pred, false_positive, false_negative)
+        # Ignored voxels are no longer zero after clipping.
         return tuple(self.voxel_sum(count) if clip_labels else self._sum(count) for count in counts)
 
     def voxel_mean(self, values):
-        """Mean over the voxels that count, `(batch, classes)`; 0 where none does."""
+        """Mean over the voxels that count, `(batch, classes)`; 0 if no voxel counts."""
         return self.voxel_sum(values) / self._count(values)
 
     def voxel_sum(self, values):
@@ -90,16 +111,16 @@ class Pair:
         return self._sum(values if self.valid is None else values * self.valid)
 
     def class_sum(self, values):
-        """Weighted sum over exclusive classes, or weighted mean over independent channels, one value an image.
+        """Weighted sum over exclusive classes, or weighted mean over independent channels, `(batch,)`.
 
-        For losses that are one expression of the whole distribution, as cross-entropy is.
+        For losses such as cross-entropy, which are a sum over the whole distribution.
         """
         if not self.exclusive:
             return self.class_mean(values)
         return ops.sum(values if self.class_weights is None else values * self.class_weights, axis=-1)
 
     def class_mean(self, values):
-        """Weighted mean over classes: `(batch, classes)` to one value an image, `(batch,)`."""
+        """Weighted mean over classes, from `(batch, classes)` to `(batch,)`."""
         if self.class_weights is None:
             return ops.mean(values, axis=-1)
         return ops.sum(values * self.class_weights, axis=-1) / ops.sum(self.class_weights)
@@ -117,23 +138,17 @@ class Pair:
         return self._sum(ones)
 
 
-def check_variant(caller, variant, known):
-    """Raise `ValueError` for a variant that the loss does not have."""
-    if variant not in known:
-        raise ValueError(f"{caller} expects `variant` to be one of {known}. Received: variant={variant!r}.")
-
-
-def _power(errors, exponent, least):
-    """`errors ** exponent`, with a slope of 0 in place of an infinite or undefined one where there is no error."""
-    none = errors <= 0
-    powered = ops.maximum(ops.where(none, ops.ones_like(errors), errors), least) ** exponent
-    return ops.where(none, ops.zeros_like(errors), powered)
+def _power(errors, exponent, smallest):
+    """`max(errors, smallest) ** exponent`; where the error is 0, value and slope are 0 and never undefined."""
+    no_error = errors <= 0
+    powered = ops.maximum(ops.where(no_error, ops.ones_like(errors), errors), smallest) ** exponent
+    return ops.where(no_error, ops.zeros_like(errors), powered)
 
 
 def ratio(numerator, denominator, smooth, smooth_numerator=None):
-    """`(numerator + smooth) / (denominator + smooth)`; 1 where both are zero, as with any positive `smooth`.
+    """`(numerator + smooth) / (denominator + smooth)`; 1 where both are 0, which is its value for any `smooth > 0`.
 
-    `smooth_numerator` replaces the constant of the numerator: 0 gives the form of Mehrtash et al. (2020), Eq. 2.
+    `smooth_numerator` replaces `smooth` in the numerator: 0 gives the form of Mehrtash et al. (2020), Eq. 2.
     """
     numerator = numerator + (smooth if smooth_numerator is None else smooth_numerator)
     denominator = denominator + smooth
@@ -155,10 +170,10 @@ def _check_shapes(caller, true_shape, pred_shape):
         raise ValueError(expected + "Add the class axis: `y_true[..., None]`.")
     if one_rank_less or one_label_channel:
         raise ValueError(expected + "For integer labels, apply `keras.ops.one_hot(labels, num_classes)` first.")
-    same = len(true_shape) == len(pred_shape) and all(
-        a is None or b is None or a == b for a, b in zip(true_shape, pred_shape)
+    same_shape = len(true_shape) == len(pred_shape) and all(
+        side is None or other is None or side == other for side, other in zip(true_shape, pred_shape)
     )
-    if not same or len(pred_shape) < 3 or pred_shape[-1] is None:
+    if not same_shape or len(pred_shape) < 3 or pred_shape[-1] is None:
         raise ValueError(expected + "Check the shapes of the network's output and of the labels.")
 
 

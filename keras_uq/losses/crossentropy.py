@@ -1,23 +1,27 @@
 """Cross-entropy losses."""
 
+from typing import Literal
+
 from keras import ops
 
-from keras_uq.losses._base import SegmentationLoss, register
+from keras_uq.losses._arguments import loss_function, register
+from keras_uq.losses._base import SegmentationLoss
 from keras_uq.losses._pair import SMALLEST, Pair
 
 
-@register
-def binary_crossentropy(y_true, y_pred, voxels="mean", **options):
+@loss_function
+def binary_crossentropy(y_true, y_pred, voxels: Literal["mean", "sum"] = "mean", **options):
     """Binary cross-entropy of each channel, averaged over voxels and classes.
 
-    `-(g log p + (1 - g) log(1 - p))` with `p` clipped to `[1e-7, 1 - 1e-7]`. With `from_logits=True` nothing is
-    clipped where the loss can be written without: the form for training at extreme probabilities.
+    `-(y log p + (1 - y) log(1 - p))` with `p` clipped to `[1e-7, 1 - 1e-7]`. For training at extreme probabilities, use
+    `from_logits=True`: logits of independent channels are not clipped at all, those of exclusive classes only in
+    `log(1 - p)`.
 
     Args:
         y_true: One-hot labels, `(batch, *spatial, classes)`.
         y_pred: Probabilities, same shape.
-        voxels: `"mean"` or `"sum"` over voxels.
-        **options: `over`, `include_background`, `class_weights`, ...: see `keras_uq.losses`.
+        voxels: Whether the loss is the `"mean"` or the `"sum"` over voxels.
+        **options: The options of every loss: see `keras_uq.losses`.
 
     Returns:
         Loss of at least 0, shape `(batch,)`; at most 16.2 for the mean of probabilities.
@@ -27,27 +31,28 @@ def binary_crossentropy(y_true, y_pred, voxels="mean", **options):
     """
     pair = Pair("binary_crossentropy", y_true, y_pred, **options)
     if pair.logits is not None and not pair.exclusive:
-        # softplus(x) - g x, which is exact for every logit.
+        # softplus(x) - y x, which is exact for every logit.
         values = ops.softplus(pair.logits) - pair.y_true * pair.logits
     else:
-        # Clipped on both sides; 1 - p has its own clip, since 1 - 1e-7 rounds in float32.
-        log_hit = ops.log_softmax(pair.logits, axis=-1) if pair.logits is not None else _clipped_log(pair.y_pred)
-        values = -(pair.y_true * log_hit + (1 - pair.y_true) * _clipped_log(1 - pair.y_pred))
-    return reduce_voxels(pair, values, voxels, "binary_crossentropy")
+        # p and 1 - p are clipped separately, since 1 - 1e-7 is rounded in float32.
+        log_p = ops.log_softmax(pair.logits, axis=-1) if pair.logits is not None else _clipped_log(pair.y_pred)
+        values = -(pair.y_true * log_p + (1 - pair.y_true) * _clipped_log(1 - pair.y_pred))
+    return reduce_voxels(pair, values, voxels)
 
 
-@register
+@loss_function
 def categorical_crossentropy(y_true, y_pred, **options):
     """Cross-entropy of the classes, `-sum_c w_c y_c log p_c`, averaged over voxels.
 
-    `p` is clipped at 1e-7; with `from_logits=True` nothing is. One channel, and channels of a `multilabel` network, are
-    each a pair of classes `[1 - p, p]`: for them it is the binary cross-entropy.
+    `p` is clipped at 1e-7; with `from_logits=True` nothing is clipped. A single channel, and each channel of a
+    `multilabel` network, stands for two classes `[1 - p, p]`: the loss is then the binary cross-entropy.
 
     Args:
         y_true: One-hot labels, `(batch, *spatial, classes)`.
         y_pred: Probabilities, same shape.
-        **options: `over`, `class_weights`, ...: see `keras_uq.losses`. Here `class_weights` multiply the terms of the
-            sum and nothing divides by them.
+        class_weights: One number per class, at least 0. They multiply the terms of the sum over exclusive classes, and
+            the sum is not divided by them.
+        **options: The options of every loss: see `keras_uq.losses`.
 
     Returns:
         Loss of at least 0, shape `(batch,)`.
@@ -60,7 +65,7 @@ def categorical_crossentropy(y_true, y_pred, **options):
 
 
 def whole_crossentropy(y_true, y_pred, include_background=True, **options):
-    """`categorical_crossentropy` beside an overlap loss: of all classes, whether or not that counts the background."""
+    """`categorical_crossentropy` of all classes, for losses where `include_background` is meant for the other part."""
     del include_background
     return categorical_crossentropy(y_true, y_pred, **options)
 
@@ -68,13 +73,14 @@ def whole_crossentropy(y_true, y_pred, include_background=True, **options):
 def class_terms(pair, foreground=1.0, background=1.0, focus=0.0):
     """Terms of the cross-entropy, `(batch, *spatial, classes)`: `-y log p` of each class.
 
-    Channel 0 of exclusive classes is the background. Each channel of others holds both terms of its pair of classes.
+    Channel 0 of exclusive classes is the background. An independent channel stands for two classes, foreground and
+    background, and holds the sum of both terms.
 
     Args:
         pair: `Pair`.
         foreground: Factor of the terms of foreground classes.
-        background: Factor of the background's.
-        focus: Power of `1 - p`, the background's error, that multiplies the background's term.
+        background: Factor of the term of the background.
+        focus: The term of the background is multiplied by this power of its error, `1 - p`.
     """
     if pair.exclusive:
         log_p = _clipped_log(pair.y_pred) if pair.logits is None else ops.log_softmax(pair.logits, axis=-1)
@@ -83,11 +89,11 @@ def class_terms(pair, foreground=1.0, background=1.0, focus=0.0):
         factor = is_background * background * _focus(1 - pair.y_pred, focus) + (1 - is_background) * foreground
         return -factor * pair.y_true * log_p
     if pair.logits is None:
-        miss, false_alarm = -_clipped_log(pair.y_pred), -_clipped_log(1 - pair.y_pred)
+        false_negative, false_positive = -_clipped_log(pair.y_pred), -_clipped_log(1 - pair.y_pred)
     else:
-        miss, false_alarm = ops.softplus(-pair.logits), ops.softplus(pair.logits)
-    false_alarm = background * _focus(pair.y_pred, focus) * false_alarm
-    return foreground * pair.y_true * miss + (1 - pair.y_true) * false_alarm
+        false_negative, false_positive = ops.softplus(-pair.logits), ops.softplus(pair.logits)
+    false_positive = background * _focus(pair.y_pred, focus) * false_positive
+    return foreground * pair.y_true * false_negative + (1 - pair.y_true) * false_positive
 
 
 def _focus(error, power):
@@ -95,10 +101,8 @@ def _focus(error, power):
     return ops.maximum(error, SMALLEST) ** power if power else ops.ones_like(error)
 
 
-def reduce_voxels(pair, values, voxels, caller):
+def reduce_voxels(pair, values, voxels):
     """Mean or sum of `values` over the voxels that count, then the mean over classes, `(batch,)`."""
-    if voxels not in ("mean", "sum"):
-        raise ValueError(f'{caller} expects `voxels` to be "mean" or "sum". Received: voxels={voxels!r}.')
     return pair.class_mean(pair.voxel_mean(values) if voxels == "mean" else pair.voxel_sum(values))
 
 
@@ -108,13 +112,25 @@ def _clipped_log(probability):
 
 @register
 class BinaryCrossentropy(SegmentationLoss):
-    """Class form of `binary_crossentropy`, for `model.compile(loss=...)`."""
+    """Class form of `binary_crossentropy`, for `model.compile(loss=...)`.
+
+    Example:
+        >>> y_true, y_pred = np.ones((1, 8, 8, 1)), np.full((1, 8, 8, 1), 0.5)
+        >>> round(float(losses.BinaryCrossentropy()(y_true, y_pred)), 3)
+        0.693
+    """
 
     function = staticmethod(binary_crossentropy)
 
 
 @register
 class CategoricalCrossentropy(SegmentationLoss):
-    """Class form of `categorical_crossentropy`, for `model.compile(loss=...)`."""
+    """Class form of `categorical_crossentropy`, for `model.compile(loss=...)`.
+
+    Example:
+        >>> y_true, y_pred = np.eye(2)[[[[0, 0, 1, 1]]]], np.full((1, 1, 4, 2), 0.5)
+        >>> round(float(losses.CategoricalCrossentropy(class_weights=[1, 3])(y_true, y_pred)), 3)
+        1.386
+    """
 
     function = staticmethod(categorical_crossentropy)

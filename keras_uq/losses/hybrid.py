@@ -1,32 +1,45 @@
 """Hybrid loss: Jaccard, binary cross-entropy and structural similarity."""
 
-from keras_uq.losses._base import SegmentationLoss, register
+from typing import Literal
+
+from keras_uq.losses._arguments import loss_function, register
+from keras_uq.losses._base import SegmentationLoss
 from keras_uq.losses.crossentropy import binary_crossentropy
 from keras_uq.losses.jaccard import jaccard
 from keras_uq.losses.ssim import ssim
 
 
-@register
-def hybrid(y_true, y_pred, smooth=1e-6, window=11, sigma=1.5, padding="valid", c1=0.01**2, c2=0.03**2, **options):
+@loss_function
+def hybrid(
+    y_true,
+    y_pred,
+    smooth: float = 1e-6,
+    window: int | None = 11,
+    sigma: float = 1.5,
+    padding: Literal["valid", "same"] = "valid",
+    c1: float = 0.01**2,
+    c2: float = 0.03**2,
+    **options,
+):
     """Sum of the Jaccard, binary cross-entropy and SSIM losses of each image.
 
     Args:
         y_true: One-hot labels, `(batch, *spatial, classes)`.
         y_pred: Probabilities, same shape.
-        smooth: Of the Jaccard loss, in voxels.
-        window: Of SSIM, like the next four.
-        sigma: See `ssim`.
-        padding: See `ssim`.
-        c1: See `ssim`.
-        c2: See `ssim`.
-        **options: `over`, `include_background`, `class_weights`, ...: see `keras_uq.losses`.
+        smooth: Number of voxels added to numerator and denominator of the Jaccard index.
+        window: Side of the window of SSIM in voxels, odd, or `None` for the whole image: see `ssim`.
+        sigma: Standard deviation of the Gaussian window of SSIM in voxels.
+        padding: Of SSIM: `"valid"`, or `"same"` for zeros around the image.
+        c1: Constant of SSIM in the term of the means.
+        c2: Constant of SSIM in the term of the variances.
+        **options: The options of every loss: see `keras_uq.losses`.
 
     Returns:
         Loss of at least 0, shape `(batch,)`.
 
     Reference:
-        Kethavath et al. (2025), Eq. 7. The cross-entropy is the mean over voxels: its printed sum would silence the
-        other two.
+        Kethavath et al. (2025), Eq. 7. The cross-entropy is the mean over voxels; the sum that the paper prints would
+        outweigh the other two terms.
     """
     return (
         jaccard(y_true, y_pred, smooth, **options)
@@ -37,6 +50,12 @@ def hybrid(y_true, y_pred, smooth=1e-6, window=11, sigma=1.5, padding="valid", c
 
 @register
 class Hybrid(SegmentationLoss):
-    """Class form of `hybrid`, for `model.compile(loss=...)`."""
+    """Class form of `hybrid`, for `model.compile(loss=...)`.
+
+    Example:
+        >>> y_true, y_pred = np.ones((1, 8, 8, 1)), np.full((1, 8, 8, 1), 0.5)
+        >>> round(float(losses.Hybrid(window=7)(y_true, y_pred)), 3)
+        1.393
+    """
 
     function = staticmethod(hybrid)

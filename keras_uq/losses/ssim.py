@@ -1,39 +1,49 @@
 """Structural similarity loss."""
 
+from typing import Literal
+
 from keras import ops
 
-from keras_uq.losses._base import SegmentationLoss, register
+from keras_uq.losses._arguments import loss_function, register
+from keras_uq.losses._base import SegmentationLoss
 from keras_uq.losses._pair import Pair
 
 
-@register
-def ssim(y_true, y_pred, window=11, sigma=1.5, padding="valid", c1=0.01**2, c2=0.03**2, **options):
-    """`1 - SSIM` between labels and probabilities as images, averaged over positions and classes.
+@loss_function
+def ssim(
+    y_true,
+    y_pred,
+    window: int | None = 11,
+    sigma: float = 1.5,
+    padding: Literal["valid", "same"] = "valid",
+    c1: float = 0.01**2,
+    c2: float = 0.03**2,
+    **options,
+):
+    """`1 - SSIM` between labels and probabilities as two images, averaged over positions and classes.
 
-    Means, variances and covariance are taken in a Gaussian window around each position, along every spatial axis (a
-    cube in a volume). Variances are population moments, `E[x^2] - E[x]^2`. Ignored voxels leave their windows.
+    Means, variances and covariance are those of a Gaussian window around each position, along every spatial axis (a
+    cube in a volume). Variances are population moments, `E[x^2] - E[x]^2`. Ignored voxels are left out of the windows.
 
     Args:
         y_true: One-hot labels, `(batch, *spatial, classes)`.
         y_pred: Probabilities, same shape.
-        window: Side of the window in voxels, odd; on a shorter axis the largest odd side that fits. `None` takes the
-            statistics of the whole image at once.
+        window: Side of the window in voxels, odd; on a shorter axis, the largest odd side that fits. `None`: the means
+            and variances are those of the whole image.
         sigma: Standard deviation of the Gaussian in voxels.
         padding: `"valid"`, or `"same"` for zeros around the image.
-        c1: Constant of the means' term.
-        c2: Constant of the variances' term.
-        **options: `over`, `include_background`, `class_weights`, ...: see `keras_uq.losses`.
+        c1: Constant in the term of the means.
+        c2: Constant in the term of the variances.
+        **options: The options of every loss: see `keras_uq.losses`.
 
     Returns:
         Loss in `[0, 2]`, shape `(batch,)`.
 
     Reference:
-        Kethavath et al. (2025), Eq. 9 and 10. The printed constants 0.012 and 0.032 are `0.01^2` and `0.03^2` with the
-        superscripts lost; the windowed form is that of the fusion loss the paper builds on.
+        Kethavath et al. (2025), Eq. 9 and 10. The printed constants 0.012 and 0.032 are `0.01^2` and `0.03^2` without
+        their superscripts. The Gaussian window is taken from the fusion loss on which the paper builds.
     """
     pair = Pair("ssim", y_true, y_pred, **options)
-    if padding not in ("valid", "same"):
-        raise ValueError(f'ssim expects `padding` to be "valid" or "same". Received: padding={padding!r}.')
     if window is not None and window % 2 != 1:
         raise ValueError(f"ssim expects an odd `window` or None. Received: window={window!r}.")
     true, pred, valid = pair.y_true, pair.y_pred, pair.valid
@@ -64,7 +74,7 @@ def ssim(y_true, y_pred, window=11, sigma=1.5, padding="valid", c1=0.01**2, c2=0
 
 
 def _position_mean(pair, loss, weight):
-    """Mean over window positions, `(batch, classes)`, each weighted by its share of voxels that count."""
+    """Mean over positions, `(batch, classes)`; the weight of a position is the share of its window that counts."""
     weight = ops.ones_like(loss[..., :1]) if weight is None else weight
     axes = (0, *pair.spatial_axes) if pair.pooled else pair.spatial_axes
     keep = {"axis": axes, "keepdims": True}
@@ -74,10 +84,10 @@ def _position_mean(pair, loss, weight):
 
 
 def _blur(values, axis, window, sigma, padding):
-    """Gaussian mean along one axis, as a product with a band matrix: fast, differentiable, the same in 2D and 3D."""
+    """Gaussian mean along one axis, computed as a product with a band matrix, which is the same in 2D and 3D."""
     size = ops.shape(values)[axis]
     largest_odd = size - 1 + size % 2
-    # A size is a tensor where it is known at run time only (TensorFlow), a number elsewhere.
+    # The size is a tensor if it is known only at run time (TensorFlow), and a number otherwise.
     side = min(window, largest_odd) if isinstance(size, int) else ops.minimum(window, largest_odd)
     outputs = size - side + 1 if padding == "valid" else size
     centre = (side - 1) // 2
@@ -93,6 +103,12 @@ def _blur(values, axis, window, sigma, padding):
 
 @register
 class SSIM(SegmentationLoss):
-    """Class form of `ssim`, for `model.compile(loss=...)`."""
+    """Class form of `ssim`, for `model.compile(loss=...)`.
+
+    Example:
+        >>> y_true, y_pred = np.ones((1, 8, 8, 1)), np.full((1, 8, 8, 1), 0.5)
+        >>> round(float(losses.SSIM(window=7)(y_true, y_pred)), 3)
+        0.2
+    """
 
     function = staticmethod(ssim)

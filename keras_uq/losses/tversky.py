@@ -1,46 +1,50 @@
 """Tversky loss."""
 
-from keras_uq.losses._base import SegmentationLoss, register
-from keras_uq.losses._pair import Pair, check_variant, ratio
+from typing import Literal
+
+from keras_uq.losses._arguments import loss_function, register
+from keras_uq.losses._base import SegmentationLoss
+from keras_uq.losses._pair import Pair, ratio
 
 
-@register
+@loss_function
 def tversky(
     y_true,
     y_pred,
-    alpha=0.5,
-    beta=0.5,
-    smooth=1e-6,
-    smooth_numerator=None,
-    penalty_gamma=1.0,
-    variant="recommended",
+    alpha: float = 0.5,
+    beta: float = 0.5,
+    smooth: float = 1e-6,
+    smooth_numerator: float | None = None,
+    penalty_gamma: float = 1.0,
+    variant: Literal["recommended", "released"] = "recommended",
     **options,
 ):
     """Tversky loss of each image, averaged over classes.
 
-    `1 - (TP + smooth) / (TP + alpha * FP + beta * FN + smooth)` with the soft counts of one class. `beta > alpha`
-    trades precision for recall. 0.5 and 0.5 give the Dice loss with twice the `smooth`, 1 and 1 the Jaccard loss.
+    `1 - (TP + smooth) / (TP + alpha * FP + beta * FN + smooth)` with the soft counts of one class. With alpha and beta
+    of 0.5 it is the Dice loss with twice the `smooth`; with alpha and beta of 1 it is the Jaccard loss.
 
     Args:
         y_true: One-hot labels, `(batch, *spatial, classes)`.
         y_pred: Probabilities, same shape.
-        alpha: Price of a false positive (as Keras documents it; the code of Keras 3.15 has the two swapped).
-        beta: Price of a false negative.
-        smooth: In voxels. If positive, a class in neither map costs 0.
-        smooth_numerator: Replaces `smooth` in the numerator, or `None`.
-        penalty_gamma: Power of each voxel's share of the false positives and negatives: 2 gives the "++" form.
-        variant: `"recommended"`; or `"released"`, whose labels are clipped to `[1e-7, 1 - 1e-7]` as in the code of
-            Yeung et al. (2021): see `dice_plus_plus`.
-        **options: `over`, `include_background`, `class_weights`, ...: see `keras_uq.losses`.
+        alpha: Weight of false positives (as Keras documents it; the code of Keras 3.15 has alpha and beta swapped).
+        beta: Weight of false negatives. Above alpha, it trades precision for recall.
+        smooth: Number of voxels added to numerator and denominator. If positive, a class that is in neither map has a
+            loss of 0.
+        smooth_numerator: Replaces `smooth` in the numerator (0 for Mehrtash et al., 2020), or `None`.
+        penalty_gamma: Power of the false positive and the false negative of each voxel: 2 gives the "++" form of Yeung
+            et al. (2021).
+        variant: `"recommended"`; or `"released"`, which clips labels to `[1e-7, 1 - 1e-7]` as does the code of Yeung et
+            al. (2021): see `dice_plus_plus`.
+        **options: The options of every loss: see `keras_uq.losses`.
 
     Returns:
         Loss in `[0, 1]`, shape `(batch,)`.
 
     Reference:
         [Salehi et al., 2017](https://arxiv.org/abs/1706.05721); Kethavath et al. (2025), Eq. 4, at 0.3 and 0.7;
-        Yeung et al. (2021), Eq. 15 and 16, with `smooth=1e-7` and the power inside the index, the prices outside it.
+        Yeung et al. (2021), Eq. 15 and 16, with `smooth=1e-7`, and with the power applied before alpha and beta.
     """
-    check_variant("tversky", variant, ("recommended", "released"))
     pair = Pair("tversky", y_true, y_pred, **options)
     return pair.class_mean(
         1 - tversky_index(pair, alpha, beta, smooth, smooth_numerator, penalty_gamma, variant == "released")
@@ -55,6 +59,13 @@ def tversky_index(pair, alpha, beta, smooth, smooth_numerator=None, penalty_gamm
 
 @register
 class Tversky(SegmentationLoss):
-    """Class form of `tversky`, for `model.compile(loss=...)`."""
+    """Class form of `tversky`, for `model.compile(loss=...)`.
+
+    Example:
+        >>> y_true, y_pred = np.ones((1, 8, 8, 1)), np.full((1, 8, 8, 1), 0.5)
+        >>> round(float(losses.Tversky(alpha=0.3, beta=0.7)(y_true, y_pred)), 3)
+        0.412
+    """
 
     function = staticmethod(tversky)
+    added_later = ("penalty_gamma", "variant")

@@ -1,57 +1,68 @@
 """Unified Focal loss and its two parts."""
 
+from typing import Literal
+
 from keras import ops
 
-from keras_uq.losses._base import SegmentationLoss, register
-from keras_uq.losses._pair import Pair, check_variant
+from keras_uq.losses._arguments import loss_function, register
+from keras_uq.losses._base import SegmentationLoss
+from keras_uq.losses._pair import Pair
 from keras_uq.losses.crossentropy import class_terms
 from keras_uq.losses.focal_tversky import focal
 from keras_uq.losses.tversky import tversky_index
 
-VARIANTS = ("recommended", "printed", "released")
 
+@loss_function
+def asymmetric_focal(y_true, y_pred, delta: float = 0.6, gamma: float = 0.1, **options):
+    """Cross-entropy of each image that gives less weight to background voxels that are nearly right.
 
-@register
-def asymmetric_focal(y_true, y_pred, delta=0.6, gamma=0.1, **options):
-    """Cross-entropy of each image that is focused for the background and not for the foreground.
-
-    `-delta y log p` of each foreground class and `-(1 - delta) (1 - p)^gamma y log p` of the background, summed over
-    classes, averaged over voxels: easy background fades, foreground never does. Every class but channel 0 is
-    foreground; one channel, and channels of a `multilabel` network, hold both `[1 - p, p]`.
+    `-delta y log p` for each foreground class and `-(1 - delta) (1 - p)^gamma y log p` for the background, summed over
+    classes and averaged over voxels. Channel 0 is the background. A single channel, and each channel of a `multilabel`
+    network, stands for two classes `[1 - p, p]`.
 
     Args:
         y_true: One-hot labels, `(batch, *spatial, classes)`.
         y_pred: Probabilities, same shape.
         delta: Weight of foreground classes, in [0, 1].
-        gamma: Power of the background's error.
-        **options: `over`, `class_weights`, ...: see `keras_uq.losses` and `categorical_crossentropy`.
+        gamma: Power of the error `1 - p` of the background.
+        class_weights: One number per class, at least 0. They multiply the terms of the sum over exclusive classes, and
+            the sum is not divided by them.
+        **options: The options of every loss: see `keras_uq.losses`.
 
     Returns:
         Loss of at least 0, shape `(batch,)`.
 
     Reference:
-        Yeung et al. (2021), Eq. 19, whose last logarithm must be of the background's probability.
+        Yeung et al. (2021), Eq. 19, with the probability of the background in the last logarithm.
     """
     pair = Pair("asymmetric_focal", y_true, y_pred, **options)
     return pair.class_sum(pair.voxel_mean(class_terms(pair, delta, 1 - delta, gamma)))
 
 
-@register
+@loss_function
 def asymmetric_focal_tversky(
-    y_true, y_pred, delta=0.6, gamma=0.1, smooth=1e-7, penalty_gamma=1.0, variant="recommended", **options
+    y_true,
+    y_pred,
+    delta: float = 0.6,
+    gamma: float = 0.1,
+    smooth: float = 1e-7,
+    penalty_gamma: float = 1.0,
+    variant: Literal["recommended", "printed", "released"] = "recommended",
+    **options,
 ):
-    """Tversky loss of each class, to the power `1 - gamma` for foreground classes, averaged over classes.
+    """Tversky loss of each image, averaged over classes, raised to the power `1 - gamma` for foreground classes.
 
     Args:
         y_true: One-hot labels, `(batch, *spatial, classes)`.
         y_pred: Probabilities, same shape.
-        delta: Price of a false negative; `1 - delta` is that of a false positive.
-        gamma: In [0, 1): the higher, the more a nearly right foreground class still matters.
-        smooth: In voxels.
-        penalty_gamma: Power of each voxel's share of the false positives and negatives: 2 gives the "++" form.
-        variant: `"recommended"`, which is what the authors' code does (`"released"`); or `"printed"`, where `delta`
-            prices false positives (Eq. 21).
-        **options: `over`, `include_background`, `class_weights`, ...: see `keras_uq.losses`.
+        delta: Weight of false negatives; `1 - delta` is the weight of false positives.
+        gamma: In [0, 1). A higher value gives more weight to foreground classes that are nearly right.
+        smooth: Number of voxels added to numerator and denominator of the Tversky index.
+        penalty_gamma: Power of the false positive and the false negative of each voxel: 2 gives the "++" form of Yeung
+            et al. (2021).
+        variant: `"recommended"` and `"released"`, as in the authors' code; or `"printed"`, where `delta` is the weight
+            of false positives (Eq. 21).
+        **options: The options of every loss: see `keras_uq.losses`.
 
     Returns:
         Loss in `[0, 1]`, shape `(batch,)`.
@@ -59,7 +70,6 @@ def asymmetric_focal_tversky(
     Reference:
         Yeung et al. (2021), Eq. 20 and 21, as a mean over classes where the paper prints a sum.
     """
-    check_variant("asymmetric_focal_tversky", variant, VARIANTS)
     pair = Pair("asymmetric_focal_tversky", y_true, y_pred, **options)
     alpha, beta = (delta, 1 - delta) if variant == "printed" else (1 - delta, delta)
     loss = 1 - tversky_index(pair, alpha, beta, smooth, penalty_gamma=penalty_gamma)
@@ -69,33 +79,33 @@ def asymmetric_focal_tversky(
     return pair.class_mean(focused)
 
 
-@register
+@loss_function
 def unified_focal(
     y_true,
     y_pred,
-    weight=0.5,
-    delta=0.6,
-    gamma=0.1,
-    smooth=1e-7,
-    penalty_gamma=1.0,
-    variant="recommended",
+    weight: float = 0.5,
+    delta: float = 0.6,
+    gamma: float = 0.1,
+    smooth: float = 1e-7,
+    penalty_gamma: float = 1.0,
+    variant: Literal["recommended", "printed", "released"] = "recommended",
     **options,
 ):
     """`weight * asymmetric_focal + (1 - weight) * asymmetric_focal_tversky` of each image.
 
-    Two classes or many, 2D or 3D.
-
     Args:
         y_true: One-hot labels, `(batch, *spatial, classes)`.
         y_pred: Probabilities, same shape.
-        weight: Of the cross-entropy, in [0, 1]; the paper's lambda.
-        delta: Of both parts.
-        gamma: Of both parts.
-        smooth: Of the Tversky part, in voxels.
-        penalty_gamma: Of the Tversky part; 2 gives Unified Focal++.
-        variant: `"recommended"`; `"printed"`, where `delta` prices false positives in the Tversky part; or
-            `"released"`, where `weight` is that of the Tversky part. All agree in the order of the parts at 0.5.
-        **options: `over`, `include_background`, `class_weights`, ...: see `keras_uq.losses`.
+        weight: Weight of the cross-entropy, in [0, 1]; lambda in the paper.
+        delta: Weight of foreground classes in the cross-entropy, and of false negatives in the Tversky loss, in [0, 1].
+        gamma: Power of the error of the background in the cross-entropy. The Tversky loss of foreground classes is
+            raised to `1 - gamma`.
+        smooth: Number of voxels added to numerator and denominator of the Tversky index.
+        penalty_gamma: Power of the false positive and the false negative of each voxel in the Tversky index: 2 gives
+            Unified Focal++.
+        variant: `"recommended"`; `"printed"`, where `delta` is the weight of false positives in the Tversky loss; or
+            `"released"`, where `weight` is the weight of the Tversky loss, which is the same for a weight of 0.5.
+        **options: The options of every loss: see `keras_uq.losses`.
 
     Returns:
         Loss of at least 0, shape `(batch,)`.
@@ -103,7 +113,6 @@ def unified_focal(
     Reference:
         Yeung et al. (2021), Eq. 18; [Yeung et al., 2022](https://doi.org/10.1016/j.compmedimag.2021.102026).
     """
-    check_variant("unified_focal", variant, VARIANTS)
     crossentropy = asymmetric_focal(y_true, y_pred, delta, gamma, **options)
     overlap = asymmetric_focal_tversky(y_true, y_pred, delta, gamma, smooth, penalty_gamma, variant, **options)
     if variant == "released":
@@ -113,20 +122,40 @@ def unified_focal(
 
 @register
 class AsymmetricFocal(SegmentationLoss):
-    """Class form of `asymmetric_focal`, for `model.compile(loss=...)`."""
+    """Class form of `asymmetric_focal`, for `model.compile(loss=...)`.
+
+    Example:
+        >>> y_true, y_pred = np.eye(2)[[[[0, 0, 1, 1]]]], np.full((1, 1, 4, 2), 0.5)
+        >>> round(float(losses.AsymmetricFocal(delta=0.6, gamma=0.5)(y_true, y_pred)), 3)
+        0.306
+    """
 
     function = staticmethod(asymmetric_focal)
 
 
 @register
 class AsymmetricFocalTversky(SegmentationLoss):
-    """Class form of `asymmetric_focal_tversky`, for `model.compile(loss=...)`."""
+    """Class form of `asymmetric_focal_tversky`, for `model.compile(loss=...)`.
+
+    Example:
+        >>> y_true, y_pred = np.eye(2)[[[[0, 0, 1, 1]]]], np.full((1, 1, 4, 2), 0.5)
+        >>> round(float(losses.AsymmetricFocalTversky(delta=0.6, gamma=0.5)(y_true, y_pred)), 3)
+        0.604
+    """
 
     function = staticmethod(asymmetric_focal_tversky)
+    added_later = ("penalty_gamma", "variant")
 
 
 @register
 class UnifiedFocal(SegmentationLoss):
-    """Class form of `unified_focal`, for `model.compile(loss=...)`."""
+    """Class form of `unified_focal`, for `model.compile(loss=...)`.
+
+    Example:
+        >>> y_true, y_pred = np.eye(2)[[[[0, 0, 1, 1]]]], np.full((1, 1, 4, 2), 0.5)
+        >>> round(float(losses.UnifiedFocal(weight=0.5, delta=0.6, gamma=0.5)(y_true, y_pred)), 3)
+        0.455
+    """
 
     function = staticmethod(unified_focal)
+    added_later = ("penalty_gamma", "variant")

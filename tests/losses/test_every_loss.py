@@ -1,9 +1,13 @@
 """The questions that every loss must answer."""
 
+import doctest
+import inspect
 import itertools
+import re
 import subprocess
 import sys
 import warnings
+from typing import Literal, get_origin
 
 import keras
 import numpy as np
@@ -354,7 +358,7 @@ def test_sample_weight_weights_images(loss):
 def test_weights_that_keras_would_misread_are_refused(loss):
     y_true, y_pred = random_pair()
     for shape in ((3, 1, 1), (3, 14, 13), (3, 14)):
-        with pytest.raises(ValueError, match="one number an image.*Received: shape="):
+        with pytest.raises(ValueError, match="one number per image.*Received: shape="):
             loss(y_true, y_pred, np.ones(shape, "float32"))
     pooled = type(loss)(over="batch")
     with pytest.raises(ValueError, match='over="batch".*sample_weight'):
@@ -483,8 +487,90 @@ def test_wrong_options_are_refused(loss):
             values(loss, y_true, y_pred, class_weights=weights)
     with pytest.raises(ValueError, match="`mask` of shape"):
         values(loss, y_true, y_pred, mask=np.ones((3, 14, 13, 3), bool))
-    with pytest.raises(TypeError, match="smoth"):
-        type(loss)(smoth=1)
+
+
+@every_loss
+def test_a_wrong_argument_is_named(loss):
+    pair, function = random_pair(), type(loss).function
+    for call, name in ((type(loss), type(loss).__name__), (lambda **options: function(*pair, **options), loss.name)):
+        with pytest.raises(
+            TypeError, match=f"^{name} has no argument 'clas_weights'. Did you mean 'class_weights'\\? "
+        ):
+            call(clas_weights=[1])
+        with pytest.raises(
+            TypeError, match=f"^{name} has no argument 'nonsense'. Arguments: .*over, .*from_logits, "
+        ) as caught:
+            call(nonsense=True)
+        assert len(str(caught.value)) < 300
+    first = [name for name, parameter in inspect.signature(type(loss)).parameters.items() if parameter.kind == 1]
+    with pytest.raises(TypeError, match=f"takes at most {len(first)} arguments by position .* by name, as in"):
+        type(loss)(*[0] * (len(first) + 1))
+    with pytest.raises(TypeError, match=f"^{loss.name} needs the argument 'y_pred'"):
+        function(pair[0])
+    for name in first[:1]:
+        with pytest.raises(TypeError, match=f"received the argument '{name}' twice"):
+            type(loss)(1, **{name: 1})
+
+
+@every_loss
+def test_a_value_that_is_no_choice_is_refused_by_class_and_function(loss):
+    for thing, arrays in ((type(loss), ()), (type(loss).function, random_pair())):
+        parameters = inspect.signature(thing).parameters.values()
+        choices = [parameter.name for parameter in parameters if get_origin(parameter.annotation) is Literal]
+        assert "over" in choices
+        for name in choices:
+            with pytest.raises(
+                ValueError, match=f"{thing.__name__} expects `{name}` to be .* Received: {name}='other'"
+            ):
+                thing(*arrays, **{name: "other"})
+
+
+@every_loss
+def test_help_explains_every_argument(loss):
+    for thing in (type(loss), type(loss).function):
+        arguments = inspect.getdoc(thing).split("\nArgs:\n")[1].split("\n\n")[0]
+        explained = re.findall(r"^    (\w+): \S", arguments, flags=re.MULTILINE)
+        assert explained == list(inspect.signature(thing).parameters)
+
+
+@every_loss
+def test_the_example_of_the_docstring(loss):
+    test = doctest.DocTestParser().get_doctest(
+        inspect.getdoc(type(loss)), {"np": np, "losses": losses}, loss.name, None, None
+    )
+    assert len(test.examples) == 2
+    assert doctest.DocTestRunner(verbose=False).run(test).failed == 0
+
+
+def test_arguments_added_later_are_left_out_at_the_default_of_their_loss():
+    def power(y_true, y_pred, variant="printed", penalty_gamma=2.0, **options):
+        return losses.dice(y_true, y_pred, penalty_gamma=penalty_gamma, **options)
+
+    class New(losses.SegmentationLoss):
+        function = staticmethod(power)
+
+    class Old(losses.SegmentationLoss):
+        function = staticmethod(power)
+        added_later = ("penalty_gamma",)
+
+    for variant in ("printed", "recommended"):
+        assert New(variant=variant).get_config()["variant"] == variant
+    assert New(penalty_gamma=1.0).get_config()["penalty_gamma"] == 1.0
+    assert "penalty_gamma" in New().get_config()
+    assert "penalty_gamma" not in Old().get_config()
+    assert Old(penalty_gamma=1.0).get_config()["penalty_gamma"] == 1.0
+
+
+def test_recorded_configurations_do_not_have_the_arguments_added_later():
+    left_out = {
+        "penalty_gamma": "dice log_dice jaccard tversky focal_tversky log_cosh_dice combo asymmetric_focal_tversky "
+        "unified_focal",
+        "variant": "tversky focal_tversky dice_plus_plus combo asymmetric_focal_tversky unified_focal",
+        "squared": "dice",
+    }
+    for loss in EVERY_LOSS:
+        expected = {name for name, losses_without in left_out.items() if loss.name in losses_without.split()}
+        assert set(loss.arguments) - set(loss.get_config()) == expected
 
 
 def small_model():
