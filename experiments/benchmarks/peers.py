@@ -115,10 +115,10 @@ def main(arguments=None):
         return 0
 
     from data_prep.prepared import write_text
-    from experiments import record
+    from experiments.machine import machine
     from experiments.benchmarks.speed import RESULTS, medians, ratio
 
-    result = {"machine": record.machine(), "peers": _versions(options.peers)}
+    result = {"machine": machine(), "peers": _versions(options.peers)}
     with tempfile.TemporaryDirectory() as folder:
         for kind, make in {"hd95": write_masks, "ece": write_probabilities}.items():
             make(Path(folder))

@@ -21,7 +21,7 @@ import keras
 import numpy as np
 
 from data_prep.prepared import write_text
-from experiments import record
+from experiments.machine import machine
 from keras_uq import losses, models
 from keras_uq.callbacks import AdaptiveEpsilon, PerImageData
 from keras_uq.inference import MCDropout, SlidingWindow
@@ -42,14 +42,14 @@ def main(arguments=None):
         kind, samples = options.peak_memory
         print(_peak_memory(kind, int(samples)))
         return 0
-    machine = record.machine()
-    result = {"machine": machine}
+    here = machine()
+    result = {"machine": here}
     for part in options.parts or PARTS:
         result[part] = PARTS[part](options.rounds)
         print(f"{part}: {json.dumps(result[part], indent=2)}", flush=True)
     RESULTS.mkdir(parents=True, exist_ok=True)
-    accelerator = "gpu" if machine["hardware"]["accelerators"] else f"cpu{machine['hardware']['cores']}"
-    path = RESULTS / f"{machine['backend']}-{accelerator}.json"
+    accelerator = "gpu" if here["hardware"]["accelerators"] else f"cpu{here['hardware']['cores']}"
+    path = RESULTS / f"{here['backend']}-{accelerator}.json"
     known = json.loads(path.read_text()) if path.exists() else {}
     write_text(path, json.dumps({**known, **result}, indent=2) + "\n")
     return 0

@@ -12,7 +12,7 @@ from data_prep import download, pictures, synthetic_nuclei
 from data_prep.archive import BadDataset, Case
 from data_prep.pictures import COLLECTIONS, split_counts
 from data_prep.prepare import open_source, prepare
-from experiments import datasets
+from experiments.inputs import datasets
 from keras_uq.preprocessing import Preprocessing
 
 STEPS = Preprocessing(orientation=None, zscore=True, resampling="spline", size=(32, 48))

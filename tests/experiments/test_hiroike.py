@@ -8,23 +8,27 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
-from experiments.batches import Batches
-from experiments.controls import QUANTILES, Replayed
 from scipy import stats
 
 from data_prep.prepared import Prepared
-from experiments import measures, runner, training
+from experiments import command
+from experiments.choices import Adam
+from experiments.hiroike2026.controls import QUANTILES, Refreshes, ReplayEpsilon
 from experiments.hiroike2026.protocol import ADAPTIVE, DICE, PICTURES, REPLAYED, SCANS, SHUFFLED
-from experiments.hiroike2026.study import QUESTIONS, by_seed, cost, gains
-from experiments.table import Profile, apply_profile
+from experiments.hiroike2026.seeds import by_seed, cost, gains
+from experiments.hiroike2026.study import COMPARED, QUESTIONS
+from experiments.inputs.batches import Batches
+from experiments.run import Run
+from experiments.table import Profile, slug
 from keras_uq import losses
 from keras_uq.callbacks import adaptive_epsilon
-from tests.experiments.test_mehrtash import write_task
+from tests.experiments.test_mehrtash import cases_of, write_task
 from tests.experiments.tiny import small_unet
 
-CHANGES = {"size": None, "batch": 3, "filters": 2, "samples": 2, "norm_momentum": 0.5, "learning_rate": 0.02}
-EPSILON = {"epsilon_samples": 2, "epsilon_subset": 0.5}
-TINY = Profile(seeds=1, changes={**CHANGES, **EPSILON, "epsilon_start": 40, "epsilon_every": 40}, max_epochs=5)
+CHANGES = {"size": None, "batch": 3, "filters": 2, "samples": 2, "norm_momentum": 0.5, "optimizer": Adam(0.02)}
+TINY = Profile(
+    seeds=1, changes={**CHANGES, "extra": Refreshes(start=40, every=40, samples=2, subset=0.5)}, max_epochs=5
+)
 ROWS = (DICE, ADAPTIVE, SHUFFLED, REPLAYED)
 
 
@@ -39,12 +43,12 @@ def folder(tmp_path_factory):
     options = ["--profile", "small", "--data", str(place / "data"), "--dataset", "small"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KERAS_UQ_CACHE", str(place / "cache"))
-        assert runner.main(table, [*options, "--results", str(place / "runs")]) == 0
+        assert command.main(table, [*options, "--results", str(place / "runs")]) == 0
     return place / "runs" / "hiroike2026_table1" / "small-small"
 
 
 def cell(folder, row):
-    return runner.cell_folder(folder, row, 0)
+    return folder / f"{slug(row)}-seed0"
 
 
 def test_refreshes_are_recorded_and_scaled_with_the_epochs(folder):
@@ -83,7 +87,7 @@ def test_the_replayed_control_has_the_mean_of_each_epoch(folder):
     class Data:
         epsilon_of = None
 
-    replayed = Replayed(Data, cell(folder, ADAPTIVE) / "history.csv")
+    replayed = ReplayEpsilon(Data, cell(folder, ADAPTIVE) / "history.csv")
     for epoch in (0, 3, 9):
         replayed.on_epoch_begin(epoch)
         expected = first["epsilon_mean"].iloc[min(epoch, 4)]
@@ -109,7 +113,7 @@ def test_training_images_are_scored_without_dropout(folder):
 
 def test_questions_sections_and_figures(folder):
     tests = pd.read_csv(folder / "tests.csv").set_index(["question", "measure"])
-    pair = [measures.cases_of(cell(folder, row)).set_index("case")["nll"] for row in (ADAPTIVE, SHUFFLED)]
+    pair = [cases_of(cell(folder, row)).set_index("case")["nll"] for row in (ADAPTIVE, SHUFFLED)]
     line = tests.loc[("does the assignment matter? adaptive against shuffled", "NLL")]
     assert line["mean"] == pytest.approx((pair[0] - pair[1]).mean(), rel=1e-3)
     assert line["p"] == pytest.approx(stats.wilcoxon(pair[0] - pair[1]).pvalue, rel=1e-3)
@@ -117,10 +121,10 @@ def test_questions_sections_and_figures(folder):
     assert len(known)
     assert (known["q"] >= known["p"]).all()
     assert known["q"].max() == pytest.approx(known["p"].max())
-    spent = cost(folder).set_index("row")
+    spent = cost(Run(folder)).set_index("row")
     assert list(spent.index) == [ADAPTIVE, SHUFFLED]
     assert ((spent["share"] > 0) & (spent["share"] < 1)).all()
-    assert list(gains(folder)["gain of adaptive over"]) == [DICE, SHUFFLED, REPLAYED]
+    assert list(gains(Run(folder))["gain of adaptive over"]) == [DICE, SHUFFLED, REPLAYED]
     names = {path.stem for path in (folder / "figures").iterdir()}
     assert {"poly_dice", "epsilon", "difficulty", "difficulty_dice", "learning_curves", "panel_best"} <= names
     assert "Which images gained" in (folder / "report.html").read_text()
@@ -129,13 +133,14 @@ def test_questions_sections_and_figures(folder):
 @pytest.fixture
 def two_seeds(tmp_path):
     """Records of two seeds, as they would be written: the adaptive row gains 0.1 on the difficult images."""
+    (tmp_path / "run.json").write_text(json.dumps({"paper": "hiroike2026", "rows": [ADAPTIVE, SHUFFLED]}))
     difficulties = {0: [1, 2, 3, 4, 5, 6], 1: [6, 5, 4, 3, 2, 1]}
     for row in (ADAPTIVE, SHUFFLED):
         for seed, difficulty in difficulties.items():
-            path = runner.cell_folder(tmp_path, row, seed)
+            path = tmp_path / f"{slug(row)}-seed{seed}"
             path.mkdir()
             (path / "config.json").write_text(json.dumps({"row": row, "seed": seed}))
-            (path / "provenance.json").write_text(json.dumps({"seconds": 1, "commit": "none"}))
+            (path / "provenance.json").write_text(json.dumps({"config_sha256": "0", "seconds": 1, "commit": "none"}))
             (path / "training.json").write_text(json.dumps({"seconds": 100}))
             (path / "epsilon.json").write_text(json.dumps({"difficulty": [1] * 6, "refreshes": [{"sampled": 2}] * 2}))
             pd.DataFrame({"refresh_seconds": [0, 10, 10]}).to_csv(path / "history.csv")
@@ -150,7 +155,7 @@ def two_seeds(tmp_path):
 
 
 def test_cost_of_a_subset_by_hand(two_seeds):
-    line = cost(two_seeds).set_index("row").loc[ADAPTIVE]
+    line = cost(Run(two_seeds)).set_index("row").loc[ADAPTIVE]
     assert (line["images of a refresh"], line["of all"], line["seconds of all refreshes"]) == (2, 6, 20)
     assert line["share"] == pytest.approx(20 / 100)
     # Three times as many images: 60 of then 140 seconds.
@@ -159,7 +164,7 @@ def test_cost_of_a_subset_by_hand(two_seeds):
 
 
 def test_gains_take_the_difficulty_of_the_other_seed(two_seeds):
-    line = gains(two_seeds).set_index("gain of adaptive over").loc[SHUFFLED]
+    line = gains(Run(two_seeds)).set_index("gain of adaptive over").loc[SHUFFLED]
     # Images 4 and 5 gain 0.1 with seed 0, where seed 1 finds them easy, and 0.2 with seed 1, where seed 0 does not.
     assert line["easy"] == pytest.approx(0.1 / 2)
     assert line["middle"] == pytest.approx(0)
@@ -167,7 +172,7 @@ def test_gains_take_the_difficulty_of_the_other_seed(two_seeds):
 
 
 def test_differences_by_seed(two_seeds):
-    found = by_seed(two_seeds).set_index("measure")
+    found = by_seed(Run(two_seeds), QUESTIONS, COMPARED).set_index("measure")
     assert set(found["question"]) == {"does the assignment matter? adaptive against shuffled"}
     assert found.loc["Dice", ["seed 0", "seed 1"]].tolist() == pytest.approx([0, 0.1])
     assert found.loc["NLL", ["seed 0", "seed 1"]].tolist() == pytest.approx([0, 0])
@@ -183,10 +188,9 @@ def test_the_protocol(table):
     assert {row.loss.epsilon for row in table.rows if row.name != DICE} == {-0.25, 0.0, 0.5, 1.0, "per_image"}
     assert rows[REPLAYED].inputs == (ADAPTIVE,)
     assert {name for pair in QUESTIONS.values() for name in pair} <= set(rows)
-    small = apply_profile(table.settings, table.profiles["small"])
-    assert (small.epochs, small.epsilon_start, small.epsilon_every) == (20, 4, 1)
-    assert (small.epsilon_samples, small.epsilon_subset, table.profiles["small"].seeds) == (10, 0.25, 3)
-    assert training._schedule(small).rate(19) == small.learning_rate
+    small = table.profiles["small"].apply(table.settings)
+    assert (small.epochs, small.extra, table.profiles["small"].seeds) == (20, Refreshes(4, 1, 10, 0.25), 3)
+    assert small.schedule.callback(small).rate(19) == small.optimizer.learning_rate == 1e-3
 
 
 def test_the_network_of_pictures_has_dropout_inside():

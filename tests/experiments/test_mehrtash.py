@@ -10,24 +10,29 @@ import nibabel
 import numpy as np
 import pandas as pd
 import pytest
-from experiments.measures import PUBLISHED
 
 from data_prep.prepared import Prepared
-from experiments import datasets, measures, runner, study
-from experiments.mehrtash2020 import scoring, segments
-from experiments.mehrtash2020.protocol import APPLICATIONS, balanced_crossentropy
-from experiments.mehrtash2020.shifts import SHIFTS
-from experiments.mehrtash2020.study import STUDY, published
+from experiments import command
+from experiments.choices import Adam, FirstSeeds
+from experiments.inputs.datasets import open_cases
+from experiments.mehrtash2020.ensembles import drawn
+from experiments.mehrtash2020.protocol import APPLICATIONS, Box, balanced_crossentropy
+from experiments.mehrtash2020.published import published
+from experiments.mehrtash2020.scoring import card_of
+from experiments.mehrtash2020.shifts import SHIFTS, shifted_cases
+from experiments.mehrtash2020.study import STUDY
 from experiments.mehrtash2020.table2 import TABLES
 from experiments.mehrtash2020.tableS3 import TABLE as TABLE_3D
-from experiments.table import Profile, apply_profile
+from experiments.run import PUBLISHED, Run
+from experiments.table import Profile
 from keras_uq import metrics, statistics
 from keras_uq.inference import exclusive, read_multilabel, read_quality, scale_probabilities
 from tests.data_prep.test_mri_archives import make_promise12, make_prostatex  # noqa: F401
 from tests.experiments.tiny import small_unet
 
 CHANGES = {"crop": None, "spacing": None, "batch": 4, "filters": 2, "steps": 12, "samples": 2, "norm_momentum": 0.5}
-TINY = Profile(seeds=2, changes={**CHANGES, "learning_rate": 0.02, "margin": 2.0}, max_epochs=2)
+CHANGES |= {"optimizer": Adam(0.02), "extra": Box(2.0)}
+TINY = Profile(seeds=2, changes=CHANGES, max_epochs=2)
 
 
 def write_task(folder, cases=60):
@@ -60,15 +65,18 @@ def place(tmp_path_factory):
     """A run of Table II: all rows, two seeds, one of those that have fewer."""
     place = tmp_path_factory.mktemp("mehrtash")
     write_task(place / "data" / "small")
-    rows = tuple(dataclasses.replace(row, max_seeds=row.max_seeds and 1) for row in TABLES[0].rows)
+    rows = tuple(
+        dataclasses.replace(row, seeds=FirstSeeds(1)) if isinstance(row.seeds, FirstSeeds) else row
+        for row in TABLES[0].rows
+    )
     table = dataclasses.replace(TABLES[0], rows=rows, model=small_unet, profiles={**TABLES[0].profiles, "small": TINY})
     options = ["--profile", "small", "--data", str(place / "data"), "--dataset", "small"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KERAS_UQ_CACHE", str(place / "cache"))
-        assert runner.main(table, [*options, "--results", str(place / "runs")]) == 0
+        assert command.main(table, [*options, "--results", str(place / "runs")]) == 0
         # Nothing is done twice.
         before = {path: path.stat().st_mtime_ns for path in place.glob("runs/*/*/*/provenance.json")}
-        assert runner.main(table, [*options, "--results", str(place / "runs"), "--no-report"]) == 0
+        assert command.main(table, [*options, "--results", str(place / "runs"), "--no-report"]) == 0
         assert {path: path.stat().st_mtime_ns for path in place.glob("runs/*/*/*/provenance.json")} == before
     return place
 
@@ -84,6 +92,11 @@ def data(place):
     return Prepared(prepared)
 
 
+def cases_of(cell):
+    """Lines of the test cases of a cell."""
+    return pd.read_csv(cell / "cases.csv").query("set == 'test'").reset_index(drop=True)
+
+
 def by_hand(data, folder, cell):
     """`{case: probabilities}` of test cases from the saved model."""
     model = keras.saving.load_model(folder / cell / "model.keras", compile=False)
@@ -95,7 +108,7 @@ def by_hand(data, folder, cell):
 
 
 def test_every_row_and_seed_is_there(folder):
-    seeds = measures.cells(folder).groupby("row")["seed"].apply(sorted).to_dict()
+    seeds = {row: sorted(cell.seed for cell in cells) for row, cells in Run(folder).by_row.items()}
     assert seeds == {
         "CE": [0, 1],
         "CE, MC dropout": [0],
@@ -157,31 +170,31 @@ def test_an_ensemble_is_the_mean_of_its_members_and_a_temperature_a_power(folder
 
 
 def test_subsets_are_all_ensembles_of_a_size(folder, data):
-    drawn = pd.read_csv(folder / "ce--ensemble-seed0" / "subsets.csv", dtype={"draw": str})
-    assert drawn.groupby("members").size().to_dict() == {1: 2, 2: 1}
-    whole = drawn[drawn["members"] == 2].iloc[0]
-    cases = measures.cases_of(folder / "ce--ensemble-seed0")
+    subsets = pd.read_csv(folder / "ce--ensemble-seed0" / "subsets.csv", dtype={"draw": str})
+    assert subsets.groupby("members").size().to_dict() == {1: 2, 2: 1}
+    whole = subsets[subsets["members"] == 2].iloc[0]
+    cases = cases_of(folder / "ce--ensemble-seed0")
     assert (whole["nll"], whole["nll_whole"], whole["dice"]) == pytest.approx(
         (cases["nll"].mean(), cases["nll_whole"].mean(), cases["dice"].mean()), rel=1e-4
     )
-    one = measures.cases_of(folder / "ce-seed1")
-    assert drawn.set_index("draw").loc["1", "nll"] == pytest.approx(one["nll"].mean(), rel=1e-4)
+    one = cases_of(folder / "ce-seed1")
+    assert subsets.set_index("draw").loc["1", "nll"] == pytest.approx(one["nll"].mean(), rel=1e-4)
 
 
 def test_draws_do_not_repeat_within_or_between():
-    found = scoring.drawn(12, sizes=(1, 2, 6, 25), draws=50)
+    found = drawn(12, sizes=(1, 2, 6, 25), draws=50)
     sizes = [size for size, _ in found]
     assert {size: sizes.count(size) for size in set(sizes)} == {1: 12, 2: 50, 6: 50}
     assert all(len(set(chosen)) == size for size, chosen in found)
     assert len(set(found)) == len(found)
-    assert [chosen for _, chosen in scoring.drawn(5, sizes=(2,))] == list(combinations(range(5), 2))
-    assert scoring.drawn(12) == scoring.drawn(12)
+    assert [chosen for _, chosen in drawn(5, sizes=(2,))] == list(combinations(range(5), 2))
+    assert drawn(12) == drawn(12)
 
 
 def test_intervals_are_the_range_of_cases_and_the_bootstrap_of_their_mean(folder):
-    _, table = measures.build_table(folder)
+    table = Run(folder).table
     line = table.set_index("row").loc["Dice"]
-    frames = [measures.cases_of(folder / f"dice-seed{seed}") for seed in range(2)]
+    frames = [cases_of(folder / f"dice-seed{seed}") for seed in range(2)]
     values = pd.concat(frames)["nll"]
     assert (line["nll"], line["nll_low"], line["nll_high"]) == pytest.approx(
         (values.mean(), *np.percentile(values, (2.5, 97.5)))
@@ -196,8 +209,7 @@ def test_intervals_are_the_range_of_cases_and_the_bootstrap_of_their_mean(folder
 
 def test_bold_is_the_best_row_and_its_p(folder):
     tests = pd.read_csv(folder / "tests.csv")
-    _, table = measures.build_table(folder)
-    means = table.set_index("row")
+    means = Run(folder).table.set_index("row")
     assert set(tests.loc[tests["measure"] == "Dice", "best"]) == {means["dice_mean"].idxmax()}
     assert set(tests.loc[tests["measure"] == "NLL", "best"]) == {means["nll_mean"].idxmin()}
     assert tests["p, n = 10000"].between(0, 1).all()
@@ -207,7 +219,7 @@ def test_bold_is_the_best_row_and_its_p(folder):
 def test_the_model_file_says_what_its_channels_are_and_carries_its_card(folder):
     assert read_multilabel(folder / "dice-seed0" / "model.keras")
     assert not read_multilabel(folder / "ce-seed0" / "model.keras")
-    card = segments.card_of_cases(pd.read_csv(folder / "dice-seed0" / "cases.csv"))
+    card = card_of(pd.read_csv(folder / "dice-seed0" / "cases.csv"))
     assert card is not None
     carried = read_quality(folder / "dice-seed0" / "model.keras")
     for one, other in zip(carried.classes, card.classes):
@@ -215,8 +227,7 @@ def test_the_model_file_says_what_its_channels_are_and_carries_its_card(folder):
 
 
 def test_sections_and_spoilt_scans(folder):
-    _, table = measures.build_table(folder)
-    sections = {title: frame for title, _, frame in STUDY.sections(folder, table)}
+    sections = {title: frame for title, _, frame in STUDY.sections(Run(folder))}
     detection = sections["Out of distribution"]
     assert set(detection["shift"]) == set(SHIFTS)
     assert detection["AUROC"].between(0, 1).all()
@@ -231,11 +242,11 @@ def test_sections_and_spoilt_scans(folder):
 
 
 def test_a_case_that_is_impossible_is_refused(folder):
-    run, frames = measures.run_of(folder), [measures.cases_of(folder / "ce-seed0")]
+    frames = [cases_of(folder / "ce-seed0")]
     frames[0].loc[0, "nll"] = 0.001
     frames[0].loc[0, "brier"] = 0.3
     with pytest.raises(AssertionError, match="Brier"):
-        study.of(run["paper"]).measure(run, frames)
+        STUDY.measure(None, frames)
 
 
 def test_a_member_whose_probabilities_are_gone_is_named(folder, tmp_path):
@@ -301,16 +312,15 @@ def test_class_weights_are_inverse_frequencies(data):
 def test_promise12_stands_for_other_scans_where_it_is_there(make_prostatex, make_promise12, tmp_path, monkeypatch):  # noqa: F811
     monkeypatch.setenv("KERAS_UQ_CACHE", str(tmp_path / "cache"))
     table, profile = TABLES[0], TABLES[0].profiles["paper"]
-    settings = apply_profile(table.settings, profile)
+    settings = profile.apply(table.settings)
     make_prostatex()
     arguments = (table, settings, profile, tmp_path, "prostatex")
-    data, _, _ = datasets.prepared(*arguments)
+    data = open_cases(*arguments)
     assert data.spacing("ProstateX-0000")[1:] == pytest.approx((0.5, 0.5), rel=1e-2)
     assert data.image("ProstateX-0000").shape[1:3] == (224, 224)
-    assert datasets.shifted(*arguments) is None
+    assert data.shifted is None
     make_promise12()
-    data.shifted = datasets.shifted(*arguments)
-    listed = scoring.shifted_cases(data)
+    listed = shifted_cases(open_cases(*arguments))
     assert [number for number, *_ in listed] == list(range(3, 3 + 2 * len(SHIFTS) + 4))
     assert [(shift, case) for _, shift, case, _ in listed][-4:] == [("PROMISE12", f"Case{n:02d}") for n in range(4)]
     image, mask = listed[-1][3]()
@@ -320,13 +330,13 @@ def test_promise12_stands_for_other_scans_where_it_is_there(make_prostatex, make
 
 @pytest.mark.slow
 def test_a_3d_pair_runs(place, data, tmp_path):
-    tiny = Profile(seeds=1, changes={**CHANGES, "batch": 2, "steps": 2, "margin": 2.0}, max_epochs=1)
+    tiny = Profile(seeds=1, changes={**CHANGES, "batch": 2, "steps": 2}, max_epochs=1)
     table = dataclasses.replace(TABLE_3D, model=small_unet, profiles={**TABLE_3D.profiles, "small": tiny})
     options = ["--profile", "small", "--data", str(place / "data"), "--dataset", "small", "--results", str(tmp_path)]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KERAS_UQ_CACHE", str(place / "cache"))
-        assert runner.main(table, [*options, "--row", "Dice, MC dropout", "--no-report"]) == 0
-        assert runner.main(table, [*options, "--row", "CE, temperature", "--no-report"]) == 0
+        assert command.main(table, [*options, "--row", "Dice, MC dropout", "--no-report"]) == 0
+        assert command.main(table, [*options, "--row", "CE, temperature", "--no-report"]) == 0
     found = {path.parent.name: pd.read_csv(path) for path in tmp_path.glob("*/*/*/cases.csv")}
     assert set(found) == {"dice--mc-dropout-seed0", "ce-seed0", "ce--temperature-seed0"}
     for cases in found.values():

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from experiments.patches import Patches, Tiles, cut
+
+from experiments.inputs.patches import RandomPatches, Tiles, cut
 
 
 class Volumes:
@@ -28,7 +29,7 @@ SIZE = (8, 10, 12)
 
 
 def make(**changes):
-    return Patches(Volumes, "train", SIZE, **{"batch": 4, "steps": 5, "seed": 3, "classes": 2} | changes)
+    return RandomPatches(Volumes, "train", SIZE, **{"batch": 4, "steps": 5, "seed": 3, "classes": 2} | changes)
 
 
 def test_a_patch_is_a_part_of_its_volume_with_zeros_behind():

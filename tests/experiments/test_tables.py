@@ -1,37 +1,32 @@
 """Every table is data that builds, and says what the paper's CSV says."""
 
-import dataclasses
 import importlib
 import json
 import os
 import re
-import shlex
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import numpy as np
 import pandas as pd
 import pytest
-from experiments.measures import PUBLISHED, shown_measures
 
 from data_prep.pictures import COLLECTIONS
-from experiments import runner, study, training
-from experiments import table as table_module
+from experiments import command, study, training
+from experiments.choices import Adam, AllSeeds, Channels, Nesterov, Plateau, Steps, Volumes
+from experiments.kethavath2025.study import TESTS_NOTE, spread_of
+from experiments.mehrtash2020.protocol import Box
+from experiments.plan import Job, model_config
+from experiments.run import PUBLISHED
+from experiments.table import PROFILES, departures
+from experiments.yeung2021.protocol import ReleasedPlateau
 from tests.data_prep.conftest import make_task  # noqa: F401
+from tests.experiments.test_plan import TABLES
 
 ROOT = Path(__file__).parent.parent.parent
-MODULES = [
-    importlib.import_module(f"experiments.{path.parent.name}.{path.stem}")
-    for path in sorted((ROOT / "experiments").glob("*20*/table*.py"))
-]
-# Tables S1 and S2 of mehrtash2020 are those of Table II.
-TABLES = list(
-    {id(table): table for module in MODULES for table in getattr(module, "TABLES", None) or [module.TABLE]}.values()
-)
-
-
 # Rows that a paper does not print.
 UNPRINTED = {
     "mehrtash2020": ("CE, temperature", "Dice, temperature", "CE without weights"),
@@ -44,10 +39,9 @@ class Fake:
 
     split = {"train": ["a"], "validation": ["b"], "test": ["c"]}
     classes = 4
-
-    @staticmethod
-    def image(case):
-        return np.zeros((1, 16, 16, 1), "float32")
+    channels = 1
+    fingerprint = ""
+    shifted = None
 
     @staticmethod
     def mask(case):
@@ -64,34 +58,26 @@ def test_rows_are_those_of_the_published_table(table):
     published = study.of(table.paper).published(run)
     ours = UNPRINTED.get(table.paper, ())
     assert [row.name for row in table.rows if row.name not in ours] == list(published.index)
-    assert all(any(row.name == name for row in table.rows) for name in ours if not table.settings.volumes)
-    assert set(shown_measures(run)) <= set(published)
+    volumes = isinstance(table.settings.input, Volumes)
+    assert all(any(row.name == name for row in table.rows) for name in ours if not volumes)
+    assert set(study.of(table.paper).measures) & set(published)
     assert {"dataset", "flag"} <= set(published)
 
 
 def test_every_cell_builds(table):
-    assert set(table.profiles) == set(table_module.PROFILES)
-    for profile in table.profiles.values():
-        json.dumps(dataclasses.asdict(table_module.apply_profile(table.settings, profile)))
-    settings = dataclasses.replace(table.settings, filters=2, norm_momentum=0.9)
-    shape = (2, *(16,) * (3 if settings.volumes or settings.patch else 2), 1)
+    assert set(table.profiles) == set(PROFILES)
+    settings = table.settings.replace(filters=2, norm_momentum=0.9)
+    shape = (2, *(16,) * settings.input.rank, 1)
     models = {}
-    for row in (row.of(Fake) for row in table.rows if row.loss or row.loss_of):
-        keras.saving.serialize_keras_object(row.loss)
-        kind = json.dumps(training.model_config(table, row, settings, Fake))
-        model = models.setdefault(kind, training.build(table, row, settings, Fake))
-        model.compile("adam", loss=row.loss, run_eagerly=True)
-        masks = np.zeros((*shape[:-1], model.output_shape[-1]), "float32")
-        assert np.isfinite(model.test_on_batch(np.zeros(shape, "float32"), masks)), row.name
-
-
-def test_every_row_has_a_folder_of_its_own(table):
-    runner._check_names(table)
-    folders = {runner.cell_folder(Path("run"), row.name, 0) for row in table.rows}
-    assert len(folders) == len(table.rows)
-    twice = dataclasses.replace(table, rows=(*table.rows, table_module.Row(f"{table.rows[0].name}-")))
-    with pytest.raises(ValueError, match="one folder"):
-        runner._check_names(twice)
+    for row in (row.of(Fake) for row in table.rows if row.loss):
+        job = Job(table, settings, Fake, row, 0)
+        kind = json.dumps(model_config(job))
+        if kind not in models:
+            models[kind] = training.build(job)
+        model = models[kind]
+        masks = keras.ops.zeros((*shape[:-1], model.output_shape[-1]))
+        values = row.loss(masks, model(np.zeros(shape, "float32"), training=False))
+        assert np.isfinite(float(values)), row.name
 
 
 def of_kethavath(number):
@@ -107,21 +93,22 @@ def test_protocol_is_the_printed_one(number):
     assert len(printed) == 1
     dataset, epochs, rate, rule = printed.iloc[0]
     assert settings.epochs == (20 if np.isnan(epochs) else epochs)
-    assert settings.learning_rate == (0.01 if np.isnan(rate) else rate)
+    assert settings.optimizer == Adam(0.01 if np.isnan(rate) else rate)
     assert settings.keep == rule
     assert settings.monitor == "val_dice"
     assert dataset in table.dataset.lower()
-    assert (settings.decay_factor, settings.decay_every, settings.samples) == (0.1, 4, 20)
-    assert (table.ct.window, table.ct.median) == ((300, 150), 3)
+    assert (settings.schedule, settings.samples) == (Steps(0.1, every=4), 20)
+    steps = settings.preprocessing["CT"]
+    assert (steps.window, steps.median) == ((300, 150), 3)
     # The size of the printed stds tells over what they were taken.
-    assert table.spread == ("pixel" if number in (4, 7) else "slice")
-    with_prediction = shown_measures({"paper": "kethavath2025", "table": table.name})
-    assert ("mean_prediction" in with_prediction) == (number >= 5)
+    run = {"paper": "kethavath2025", "table": table.name}
+    assert spread_of(run) == ("pixel" if number in (4, 7) else "slice")
+    assert ("mean_prediction" in study.of("kethavath2025").published(run)) == (number >= 5)
 
 
 def test_table_7_is_table_3_at_another_epoch():
     third, seventh = of_kethavath(3), of_kethavath(7)
-    assert dataclasses.replace(seventh.settings, keep="val_dice") == third.settings
+    assert seventh.settings.replace(keep="val_dice") == third.settings
     assert [row.loss for row in seventh.rows] == [row.loss for row in third.rows]
     assert (seventh.dataset, seventh.foreground, seventh.model) == (third.dataset, third.foreground, third.model)
 
@@ -131,7 +118,7 @@ def test_table_7_is_table_3_at_another_epoch():
 def test_absent_data_are_explained_without_a_traceback(number, data, tmp_path, capsys):
     table = of_kethavath(number)
     arguments = ["--profile", "paper", *(("--data", str(tmp_path)) if data else ())]
-    assert runner.main(table, arguments) == 2
+    assert command.main(table, arguments) == 2
     said = capsys.readouterr().out
     if number == 4:
         places = ("atlas-challenge.u-bourgogne.fr", "institutional e-mail", "imagesTr/im0.nii.gz")
@@ -162,14 +149,11 @@ def test_the_protocol_of_yeung_is_the_printed_one():
     sizes = pd.read_csv(PUBLISHED / "yeung2021_table1.csv", dtype=str).set_index("dataset")
     for key, collection in COLLECTIONS.items():
         settings = of_yeung(4, key).settings
-        assert " x ".join(map(str, settings.size)) == sizes["image_resolution"][collection.name]
-        assert (settings.batch, settings.learning_rate, settings.plateau, settings.patience) == (1, 0.1, 25, 50)
-        assert (settings.momentum, settings.epochs, settings.keep, settings.monitor) == (
-            0.9,
-            1000,
-            "val_loss",
-            "val_loss",
-        )
+        size = settings.preprocessing["other"].size
+        assert " x ".join(map(str, size)) == sizes["image_resolution"][collection.name]
+        assert (settings.batch, settings.optimizer, settings.patience) == (1, Nesterov(0.1, momentum=0.9), 50)
+        assert settings.schedule == ReleasedPlateau(0.1, epochs=25)
+        assert (settings.epochs, settings.keep, settings.monitor) == (1000, "val_loss", "val_loss")
         if key != "isic2018":  # Misprinted: Y-ISIC.
             printed = sizes.loc[collection.name, ["n_training", "n_validation", "n_test"]].astype(int)
             assert collection.counts == tuple(printed)
@@ -188,20 +172,21 @@ def test_tables_of_yeung_share_their_trainings():
 
 def test_plateaus_and_patience_scale_with_the_epochs_down_to_their_floors():
     table = of_yeung(4, "dsb2018")
-    small = table_module.apply_profile(table.settings, table.profiles["small"])
-    assert (small.epochs, small.plateau, small.patience, small.decay_every) == (20, 3, 6, None)
-    half = table_module.scale_epochs(table.settings, 500)
-    assert (half.plateau, half.patience) == (12, 25)
-    said = table_module.departures(table, small, "dsb2018", "microscopy", {})
+    small = table.profiles["small"].apply(table.settings)
+    assert (small.epochs, small.schedule.epochs, small.patience) == (20, 3, 6)
+    half = table.settings.scale_epochs(500)
+    assert (half.schedule.epochs, half.patience) == (12, 25)
+    data = SimpleNamespace(name="dsb2018", modality="microscopy", description={"origin": {}})
+    said = departures(table, small, data)
     for words in ("epochs 20 for 1000", "patience 6 for 50", "before the rate falls 3 for 25", "batch size 4 for 1"):
-        assert any(words in each for each in said)
+        assert any(words in sentence for sentence in said)
 
 
 @pytest.mark.parametrize("key", COLLECTIONS)
 def test_absent_pictures_are_explained_without_a_traceback(key, tmp_path, capsys):
     tables = importlib.import_module("experiments.yeung2021.table4").TABLES
     arguments = ["--profile", "paper", "--data", str(tmp_path), "--dataset", key]
-    assert runner.main(tables, arguments, every=True) == 2
+    assert command.main(tables, arguments, every=True) == 2
     said = capsys.readouterr().out
     assert f"There is no {tmp_path}" in said
     assert COLLECTIONS[key].how_to_get in said.replace("\n", " ")
@@ -209,10 +194,10 @@ def test_absent_pictures_are_explained_without_a_traceback(key, tmp_path, capsys
 
 def test_all_datasets_are_run_where_none_is_named(tmp_path, capsys):
     tables = importlib.import_module("experiments.yeung2021.table4").TABLES
-    assert runner.main(tables, ["--profile", "paper", "--data", str(tmp_path)], every=True) == 2
+    assert command.main(tables, ["--profile", "paper", "--data", str(tmp_path)], every=True) == 2
     said = capsys.readouterr().out
     assert all(f"{tmp_path / key}" in said for key in COLLECTIONS)
-    assert runner.main(tables, ["--profile", "paper", "--data", str(tmp_path)]) == 2
+    assert command.main(tables, ["--profile", "paper", "--data", str(tmp_path)]) == 2
     said = capsys.readouterr().out
     assert f"{tmp_path / 'drive'}" in said
     assert f"{tmp_path / 'cvc'}" not in said
@@ -229,8 +214,10 @@ def test_the_protocol_of_mehrtash_is_the_printed_one():
     for dataset in spacing:
         table = of_mehrtash(dataset)
         settings = table.settings
-        assert (settings.spacing, settings.crop, settings.batch) == (spacing[dataset], (224, 224), batch[dataset])
-        assert (settings.learning_rate, settings.plateau, settings.plateau_delta) == (0.005, 10, 0.001)
+        steps = settings.preprocessing["other"]
+        assert (steps.spacing, steps.crop, settings.batch) == (spacing[dataset], (224, 224), batch[dataset])
+        assert (settings.optimizer, settings.schedule) == (Adam(0.005), Plateau(0.5, epochs=10, min_delta=0.001))
+        assert settings.extra == Box(8.0)
         assert (settings.epochs, settings.samples, settings.filters) == (1000, 50, 8)
         assert (settings.monitor, settings.keep, settings.hard_dice) == ("val_dice", "val_dice", True)
         assert table.profiles["paper"].seeds == 100
@@ -238,24 +225,28 @@ def test_the_protocol_of_mehrtash_is_the_printed_one():
         dice = rows["Dice"].loss
         assert dice.class_weights == ((1, 3, 1) if dataset == "acdc" else None)
         assert (dice.over, dice.smooth_numerator, dice.multilabel) == ("batch", 0, True)
-        assert rows["Dice, MC dropout"].network == {"multilabel": True, "mc_dropout": True}
+        assert rows["Dice, MC dropout"].network == {"mc_dropout": True}
+        assert rows["Dice, MC dropout"].channels is Channels.INDEPENDENT
+        assert rows["CE"].channels is Channels.SOFTMAX
         assert rows["CE"].loss.class_weights == [1.0] * 4  # All classes of the fake are equally frequent.
         assert rows["CE without weights"].loss.class_weights is None
-        assert rows["Dice, ensemble"].over_seeds
+        assert isinstance(rows["Dice, ensemble"].seeds, AllSeeds)
     volumes = of_mehrtash("prostatex", "tableS3")
-    assert volumes.settings.volumes
-    assert (volumes.settings.spacing, volumes.settings.crop) == ((1.0, 1.0, 1.0), (112, 112))
+    assert volumes.settings.input == Volumes()
+    steps = volumes.settings.preprocessing["other"]
+    assert (steps.spacing, steps.crop, volumes.settings.batch) == ((1.0, 1.0, 1.0), (112, 112), 4)
     assert volumes.profiles["paper"].seeds == 10
-    optimizer = training._schedule(of_mehrtash("acdc").settings)
-    assert (optimizer.monitor, optimizer.factor, optimizer.patience) == ("val_dice", 0.5, 10)
-    assert (optimizer.mode, optimizer.min_delta, optimizer.min_lr) == ("max", 0.001, 0)
+    settings = of_mehrtash("acdc").settings
+    callback = settings.schedule.callback(settings)
+    assert (callback.monitor, callback.factor, callback.patience) == ("val_dice", 0.5, 10)
+    assert (callback.mode, callback.min_delta, callback.min_lr) == ("max", 0.001, 0)
 
 
 @pytest.mark.parametrize("dataset", ["prostatex", "acdc", "brats2017"])
 def test_absent_mri_is_explained_without_a_traceback(dataset, tmp_path, capsys):
     tables = importlib.import_module("experiments.mehrtash2020.table2").TABLES
     arguments = ["--profile", "paper", "--data", str(tmp_path), "--dataset", dataset]
-    assert runner.main(tables, arguments, every=True) == 2
+    assert command.main(tables, arguments, every=True) == 2
     said = capsys.readouterr().out.replace("\n", " ")
     assert f"There is no {tmp_path / dataset}" in said
     words = {
@@ -317,17 +308,4 @@ def test_what_is_said_about_the_printed_f():
     (printed,) = texts[texts[2] == "anova_F"][4].astype(float)
     assert printed == 2.14e8
     assert printed / f_of_one == pytest.approx(17_000, rel=0.02)
-    assert all(words in of_kethavath(3).tests_note for words in ("F = 2.14e8", "12,500", "17,000"))
-
-
-def test_make_hands_every_variable_over():
-    command = ["make", "-n", "reproduce-table4", "PAPER=kethavath2025", "READY=", "PROFILE=small", "DATA=a b"]
-    command += ["DATASET=d", "SEEDS=2", "ROW=Dice Loss", "SEED=1", "EPOCHS=3", "FILTERS=8", "LOSS=m:L"]
-    command += ["FOREGROUND=1,2", "SPLIT=slices"]
-    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    line = next(line for line in said.splitlines() if "$" not in line and "experiments.kethavath2025.table4" in line)
-    arguments = shlex.split(line.rpartition("table4 ")[2].rpartition(";")[0])
-    options = runner._parser(of_kethavath(4)).parse_args(arguments)
-    assert (options.profile, options.data, options.dataset, options.row) == ("small", "a b", "d", "Dice Loss")
-    assert (options.seeds, options.seed, options.epochs, options.filters) == (2, 1, 3, 8)
-    assert (options.loss, options.foreground, options.split) == (["m:L"], (1, 2), "slices")
+    assert all(words in TESTS_NOTE for words in ("F = 2.14e8", "12,500", "17,000"))

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -10,18 +11,21 @@ import pytest
 from scipy import stats
 
 from data_prep.prepared import Prepared
-from experiments import measures, runner, study
-from experiments.table import Profile, apply_profile, departures
+from experiments import command
+from experiments.choices import Adam, FirstSeeds, Patches
+from experiments.run import Run
+from experiments.table import Profile, departures
 from experiments.zhang2025.protocol import DICE_CE, ELSEWHERE, TABLE
-from experiments.zhang2025.study import QUESTIONS, fluctuation, weights
+from experiments.zhang2025.study import QUESTIONS, STUDY, fluctuation, weights
 from keras_uq import losses, metrics
 from keras_uq.inference import SlidingWindow, read_window
-from tests.experiments.test_mehrtash import write_task
+from tests.experiments.test_mehrtash import cases_of, write_task
 from tests.experiments.tiny import small_unet
 
-CHANGES = {"spacing": None, "patch": (8, 16, 16), "batch": 2, "filters": 2, "steps": 6, "norm_momentum": 0.5}
-TINY = Profile(seeds=1, changes={**CHANGES, "learning_rate": 0.02}, max_epochs=4)
+CHANGES = {"spacing": None, "input": Patches((8, 16, 16)), "batch": 2, "filters": 2, "steps": 3, "norm_momentum": 0.5}
+TINY = Profile(seeds=1, changes={**CHANGES, "optimizer": Adam(0.02)}, max_epochs=4)
 ROWS = ("UNet-3D, Tversky 0.7/0.3", "UNet-3D, adaptive TverskyCE 0.7/0.3", "UNet-3D, adaptive TverskyCE 0.5/0.5")
+FAKE = SimpleNamespace(name="msd/Task04_Hippocampus", modality="MRI", description={"origin": {}})
 ADAPTIVE = "unet-3d--adaptive-tverskyce-0-7-0-3-seed0"
 
 
@@ -35,7 +39,7 @@ def folder(tmp_path_factory):
     options = ["--profile", "small", "--data", str(place / "data"), "--dataset", "small"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KERAS_UQ_CACHE", str(place / "cache"))
-        assert runner.main(table, [*options, "--results", str(place / "runs")]) == 0
+        assert command.main(table, [*options, "--results", str(place / "runs")]) == 0
     return place / "runs" / "zhang2025_table1" / "small-small"
 
 
@@ -48,7 +52,7 @@ def data(folder):
 def test_scores_are_those_of_the_saved_network_in_windows(folder, data):
     model = keras.saving.load_model(folder / ADAPTIVE / "model.keras", compile=False)
     assert read_window(folder / ADAPTIVE / "model.keras") == (8, 16, 16)
-    cases = measures.cases_of(folder / ADAPTIVE).set_index("case")
+    cases = cases_of(folder / ADAPTIVE).set_index("case")
     assert sorted(cases.index) == data.split["test"]
     for case, line in cases.iterrows():
         maps = SlidingWindow(model, (8, 16, 16)).predict(np.asarray(data.image(case))[np.newaxis])
@@ -62,7 +66,7 @@ def test_scores_are_those_of_the_saved_network_in_windows(folder, data):
 
 def test_the_table_has_means_spread_and_extremes_in_percent(folder):
     table = pd.read_csv(folder / "table.csv").set_index("row")
-    cases = measures.cases_of(folder / ADAPTIVE)
+    cases = cases_of(folder / ADAPTIVE)
     line = table.loc[ROWS[1]]
     for column, name in {"dsc": "dice", "f2": "f2", "precision": "precision", "sensitivity": "sensitivity"}.items():
         assert line[column] == pytest.approx(100 * cases[name].mean(), rel=1e-4)
@@ -94,10 +98,10 @@ def test_weights_and_parts_are_logged_and_obey_their_rule(folder):
     # Another row's training did not start where this one ended.
     other = pd.read_csv(folder / "unet-3d--adaptive-tverskyce-0-5-0-5-seed0" / "history.csv")
     assert other["tversky_weight"].iloc[0] == 0.5
-    found = weights(folder).set_index("row")
+    found = weights(Run(folder)).set_index("row")
     assert list(found.index) == list(ROWS[1:])
     assert found.loc[ROWS[1], "weight, epoch 4"] == pytest.approx(history["tversky_weight"].iloc[3], rel=1e-4)
-    moved = fluctuation(folder).set_index("row")
+    moved = fluctuation(Run(folder)).set_index("row")
     late = history["loss"].iloc[2:]
     assert moved.loc[ROWS[1], "std of the change of the loss"] == pytest.approx(late.diff().std(), nan_ok=True)
     assert set(moved.index) == {*ROWS, DICE_CE}
@@ -112,7 +116,7 @@ def test_questions_are_asked_over_cases(folder):
         "0.5/0.5 against 0.7/0.3",
     }
     pair = [
-        measures.cases_of(folder / f"unet-3d--{name}-seed0").set_index("case")["dice"]
+        cases_of(folder / f"unet-3d--{name}-seed0").set_index("case")["dice"]
         for name in ("adaptive-tverskyce-0-7-0-3", "tversky-0-7-0-3")
     ]
     difference = 100 * (pair[0] - pair[1])
@@ -122,7 +126,7 @@ def test_questions_are_asked_over_cases(folder):
 
 
 def test_figures_are_drawn(folder):
-    names = {path.stem for path in (folder / "figures").iterdir()}
+    names = {path.stem for path in (folder / "figures").glob("*.png")}
     assert names == {
         "learning_curves",
         "training_loss",
@@ -146,13 +150,14 @@ def test_volumes_keep_their_own_size(data, folder):
 
 def test_the_protocol_is_the_printed_one():
     settings = TABLE.settings
-    assert (settings.learning_rate, settings.batch, settings.epochs, settings.momentum) == (0.005, 10, 150, None)
-    assert (settings.patch, settings.spacing, settings.filters) == ((96, 96, 96), (1.0, 1.0, 1.0), 32)
-    assert TABLE.ct.window == (340, 70)  # [-100, 240] HU.
+    assert (settings.optimizer, settings.batch, settings.epochs) == (Adam(0.005), 10, 150)
+    assert (settings.input, settings.filters) == (Patches((96, 96, 96)), 32)
+    assert {steps.spacing for steps in settings.preprocessing.values()} == {(1.0, 1.0, 1.0)}
+    assert settings.preprocessing["CT"].window == (340, 70)  # [-100, 240] HU.
     assert (settings.keep, settings.hard_dice, settings.patience) == ("val_dice", True, 150)
     by_name = {row.name: row for row in TABLE.rows}
     for name, row in by_name.items():
-        if row.published_only:
+        if row.seeds == FirstSeeds(0):
             continue
         assert (row.loss.over, row.loss.include_background) == ("batch", False)
         assert row.network == ({"dilated": True} if name.startswith("Dilated") else {})
@@ -161,9 +166,9 @@ def test_the_protocol_is_the_printed_one():
         if kind is not losses.DiceCE:
             assert f"{row.loss.alpha}/{row.loss.beta}" in name
     assert by_name[DICE_CE].loss.dice_weight == 0.5
-    small = apply_profile(settings, TABLE.profiles["small"])
-    assert (small.epochs, small.plateau, small.patience, small.patch) == (20, 3, 20, (32, 32, 32))
-    said = departures(TABLE, small, "msd/Task04_Hippocampus", "MRI", {})
+    small = TABLE.profiles["small"].apply(settings)
+    assert (small.epochs, small.schedule.epochs, small.patience, small.input) == (20, 3, 20, Patches((32, 32, 32)))
+    said = departures(TABLE, small, FAKE)
     for words in ("patch in voxels 32 x 32 x 32 for 96 x 96 x 96", "voxel size in mm as scanned", "epochs 20 for 150"):
         assert any(words in each for each in said), said
     rows = {row for pairs in QUESTIONS.values() for pair in pairs for row in pair}
@@ -171,7 +176,7 @@ def test_the_protocol_is_the_printed_one():
 
 
 def test_published_values_and_their_flags():
-    printed = study.of("zhang2025").published({"table": "table1"})
+    printed = STUDY.published({"table": "table1"})
     assert printed.loc["UNet-3D, adaptive TverskyCE 0.5/0.5", "dsc"] == "85.59"
     assert printed.loc["Dilated UNet-3D, adaptive TverskyCE 0.5/0.5", "precision"] == "93.64"
     assert printed.loc["Dilated UNet-3D, adaptive TverskyCE 0.5/0.5", "flag"] == "Z-LABEL;Z-F1GAP"
