@@ -1,4 +1,4 @@
-"""The papers' tables, run with `keras_uq` on prepared data, each cell a job of its own."""
+"""Run the papers' tables with `keras_uq` on prepared data. Each cell is a separate job."""
 
 import os
 

@@ -25,22 +25,22 @@ class Described:
         """What a training depends on, JSON types by recorded key."""
         config = dict(self.fixed)
         for field in dataclasses.fields(self):
-            value, about = getattr(self, field.name), field.metadata
+            value, meta = getattr(self, field.name), field.metadata
             if isinstance(value, Described):
                 config |= value.config()
-            elif about.get("key") and not (about["optional"] and value in (None, False)):
-                config[about["key"]] = getattr(value, "recorded_name", value)
+            elif meta.get("key") and not (meta["optional"] and value in (None, False)):
+                config[meta["key"]] = getattr(value, "recorded_name", value)
         return config
 
     def described(self):
         """`{label: value as text}` for the list of departures under a table."""
         described = {}
         for field in dataclasses.fields(self):
-            value, about = getattr(self, field.name), field.metadata
+            value, meta = getattr(self, field.name), field.metadata
             if isinstance(value, Described):
                 described |= value.described()
-            elif about.get("label"):
-                described[about["label"]] = about["none"] if value is None else as_text(value)
+            elif meta.get("label"):
+                described[meta["label"]] = meta["none"] if value is None else as_text(value)
         return described
 
     def tested(self):

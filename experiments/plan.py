@@ -125,24 +125,24 @@ def plan(table, settings, data, seeds, row=None, seed=None):
             raise ValueError(f"Row {name!r} needs itself as input.")
         if (name, number) not in jobs:
             wanted = table.row(name)
-            ((_, of_inputs),) = [entry for entry in wanted.seeds.of(seeds) if entry[0] == number] or [(0, [number])]
-            inputs = tuple(add(other, each, (*above, name)) for other in wanted.inputs for each in of_inputs)
+            input_seeds = dict(wanted.seeds.of(seeds)).get(number, [number])
+            inputs = tuple(add(other, member, (*above, name)) for other in wanted.inputs for member in input_seeds)
             jobs[name, number] = Job(table, settings, data, with_loss(wanted), number, inputs)
         return jobs[name, number]
 
     rows = table.rows if row is None else [table.row(row)]
-    once = [wanted for wanted in rows if wanted.seeds.together]
-    if seed is not None and row is not None and once:
+    single = [wanted for wanted in rows if not wanted.seeds.together]
+    together = [wanted for wanted in rows if wanted.seeds.together]
+    if seed is not None and row is not None and together:
         raise ValueError(
             f"Row {row!r} is made once, from the cells of all seeds: leave out --seed {seed}, or name one of the rows "
-            f"{', '.join(once[0].inputs)}."
+            f"{', '.join(together[0].inputs)}."
         )
-    each = [wanted for wanted in rows if not wanted.seeds.together]
     for number in seeds:
-        for wanted in each:
-            if any(number == of_cell for of_cell, _ in wanted.seeds.of(seeds)):
+        for wanted in single:
+            if number in dict(wanted.seeds.of(seeds)):
                 add(wanted.name, number)
-    for wanted in once if seed is None else ():
+    for wanted in together if seed is None else ():
         add(wanted.name, 0)
     return list(jobs.values())
 

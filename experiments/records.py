@@ -154,6 +154,7 @@ def write_json(path, content):
 
 
 def read_json(path):
+    """JSON types of a file; an empty dictionary if there is none or it is damaged."""
     try:
         return json.loads(path.read_text())
     except (FileNotFoundError, json.JSONDecodeError):

@@ -61,13 +61,13 @@ def draw(run):
     choose_panels(run)
     folder, captions = run.folder / "figures", {}
     folder.mkdir(exist_ok=True)
-    known = read_captions(run)
+    before = read_captions(run)
     for name, drawn in run.study.draw(run).items():
         if drawn is not None:
             figure, captions[name] = drawn
             figure.savefig(folder / f"{name}.png", dpi=DPI)
-        elif name in known:
-            captions[name] = known[name]
+        elif name in before:
+            captions[name] = before[name]
     write_json(folder / "captions.json", captions)
 
 

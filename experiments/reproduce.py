@@ -64,11 +64,11 @@ def find_tables(target, paper):
         return [(target, table) for table in tables[target]]
     if target in tables.get(paper, ()):
         return [(paper, target)]
-    known = "\n".join(f"  {name}: {', '.join(of_paper)}" for name, of_paper in tables.items())
+    listed = "\n".join(f"  {name}: {', '.join(names)}" for name, names in tables.items())
     wrong = f"{paper!r} has no table {target!r}" if paper in tables else f"There is no paper {paper!r}"
     raise ValueError(
         f"{wrong}. Expected `make reproduce-<table> PAPER=<paper>`, or `make reproduce-<paper>` for all its tables:\n"
-        f"{known}"
+        f"{listed}"
     )
 
 

@@ -30,7 +30,7 @@ class Settings(Described):
         steps: Batches per epoch; `None` for all.
         patience: Training stops after so many epochs without a better `monitor`.
         monitor: `"val_dice"` or `"val_loss"`: decides when training stops.
-        keep: Likewise: decides which epoch is tested.
+        keep: `"val_dice"` or `"val_loss"`: decides which epoch is tested.
         samples: Of Monte Carlo dropout.
         augmentation: `(image, mask, seed) -> (image, mask)` with a `recorded_name`, or `None`.
         hard_dice: `val_dice` is that of predicted classes, not of probabilities.

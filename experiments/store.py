@@ -111,7 +111,7 @@ class Store:
             kept: Names of the work folder's files and folders that stay with the cell.
         """
         folder = Path(folder)
-        # Until here, the record of before stands. Whoever is killed from here on predicts again from `work`.
+        # The previous record is valid until here. A process killed after this line predicts again from `work`.
         (folder / "provenance.json").unlink(missing_ok=True)
         for path in folder.iterdir():
             if not path.is_dir():

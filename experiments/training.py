@@ -15,7 +15,7 @@ from keras_uq.callbacks import AdaptiveTverskyCE, KeepBest, Resume
 
 
 class Diverged(RuntimeError):
-    """A training without one epoch whose value is finite: there is nothing to test."""
+    """No epoch of a training had a finite value, so there is nothing to test."""
 
 
 def weights_file(keep):

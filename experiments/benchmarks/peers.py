@@ -115,8 +115,8 @@ def main(arguments=None):
         return 0
 
     from data_prep.prepared import write_text
-    from experiments.machine import machine
     from experiments.benchmarks.speed import RESULTS, medians, ratio
+    from experiments.machine import machine
 
     result = {"machine": machine(), "peers": _versions(options.peers)}
     with tempfile.TemporaryDirectory() as folder:

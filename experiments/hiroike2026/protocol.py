@@ -84,7 +84,7 @@ def table(dataset, synthetic, patients, model, settings, demo, small):
         model: Its network.
         settings: The `Settings`.
         demo: Changes of the settings in the profile of that name, beside those of both tables.
-        small: Likewise.
+        small: The same for the profile `small`.
     """
     profiles = {
         "demo": Profile(seeds=1, changes={**DEMO, **demo}, max_epochs=6, synthetic=patients),

@@ -1,4 +1,4 @@
-"""What is measured of PolyDice: overlap, distance, calibration, and whether it matters whose epsilon an image gets."""
+"""What is measured of PolyDice: overlap, distance, calibration, and the effect of assigning epsilons to images."""
 
 import math
 

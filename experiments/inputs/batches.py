@@ -19,14 +19,14 @@ class Batches(keras.utils.PyDataset):
         part: `"train"`, `"validation"` or `"test"`.
         batch: Slices, or volumes, a batch.
         seed: Of the order, which changes with `epoch`; `None` keeps the order of the cases.
-        steps: Batches an epoch; `None` for all.
+        steps: Batches per epoch; `None` for all.
         volumes: Whole volumes, padded to one depth, in place of slices.
         augment: `(image, mask, seed) -> (image, mask)` for each image, or `None`.
         classes: Classes with the background; those of the data by default. One class is the foreground alone.
         multilabel: Leave out the channel of the background.
         with_epsilon: Each batch has a third item, the epsilon of its images by `epsilon_of` (`AdaptiveEpsilon`).
 
-    Masks have one channel, or one a class (one-hot) where there are several.
+    Masks have one channel for one class, and one channel per class (one-hot) for several.
 
     Attributes:
         epoch: Set it before the epoch begins (`FollowEpoch`). The data set's own hook has no number.

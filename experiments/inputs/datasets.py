@@ -170,12 +170,12 @@ def _how_to_get(dataset, folder):
         return HOW_TO_GET[dataset]
     if dataset in COLLECTIONS:
         return COLLECTIONS[dataset].how_to_get
-    known = decathlon.TASKS.get(Path(dataset).name)
+    task = decathlon.TASKS.get(Path(dataset).name)
     layout = (
         f"Expected: {folder}.tar as downloaded, or a folder with dataset.json, imagesTr/<case>.nii.gz and "
         "labelsTr/<case>.nii.gz (the layout of the Medical Segmentation Decathlon)."
     )
-    if not known:
+    if not task:
         return layout
-    fetch = f"python -m data_prep.download {known.name} --to {folder.parent}"
+    fetch = f"python -m data_prep.download {task.name} --to {folder.parent}"
     return f"Download it (check the licence, CC BY-SA 4.0; http://medicaldecathlon.com): {fetch}. {layout}"

@@ -24,7 +24,7 @@ class RandomPatches(keras.utils.PyDataset):
         part: `"train"`, `"validation"` or `"test"`.
         size: Sides of a patch, `(depth, height, width)`.
         batch: Patches a batch.
-        steps: Batches an epoch; `None` for as many patches as there are volumes.
+        steps: Batches per epoch; `None` for as many patches as there are volumes.
         seed: What is drawn is a function of it, of `epoch` and of the patch's number.
         classes: Classes with the background.
 

@@ -70,11 +70,11 @@ def cell_measures(cases):
 def _overlaps(mask, maps):
     """Overlap of each foreground class; with several, their mean without a suffix and each with its number."""
     classes = maps.mean.shape[-1]
-    each = overlaps(mask, maps.mask, classes)
-    for value, scores in each.items():
+    by_class = overlaps(mask, maps.mask, classes)
+    for value, scores in by_class.items():
         names = ("soft_overlap", "soft_predicted", "soft_labelled")
         scores |= dict(zip(names, metrics.soft_counts(mask == value, maps.mean[..., value % classes])))
-    return over_classes(each)
+    return over_classes(by_class)
 
 
 def _spread(maps, probability, mask):
@@ -103,8 +103,9 @@ def _pooled(cases, name):
 def _soft_dice(cases):
     """Pooled over cases; of several classes, the mean."""
     suffixes = [name.removeprefix("soft_overlap") for name in cases if name.startswith("soft_overlap_")] or [""]
-    each = [
-        2 * cases[f"soft_overlap{of}"].sum() / (cases[f"soft_predicted{of}"].sum() + cases[f"soft_labelled{of}"].sum())
-        for of in suffixes
+    sums = cases.sum(numeric_only=True)
+    dice = [
+        2 * sums[f"soft_overlap{end}"] / (sums[f"soft_predicted{end}"] + sums[f"soft_labelled{end}"])
+        for end in suffixes
     ]
-    return float(np.mean(each))
+    return float(np.mean(dice))

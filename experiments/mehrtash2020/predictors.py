@@ -11,7 +11,7 @@ from keras_uq.inference.maps import MapSum
 
 
 class NotStored(ValueError):
-    """A cell whose probabilities are not on this machine any more."""
+    """A cell without stored probabilities: they are not committed."""
 
 
 @recorded("experiments.mehrtash2020.predictors.single")
@@ -46,7 +46,7 @@ def tempered(job, model, inputs):
 
 
 class Stored:
-    """Members whose probabilities lie in their cells, by number of the case; has the `predict` of a predictor.
+    """Predicts from the probabilities that the members' cells have stored, by number of the case.
 
     Args:
         folders: Of the members' cells.

@@ -59,7 +59,7 @@ DEPARTURES = (
     "patience, the foreground's channels alone for Dice, where dropout stands",
 )
 
-# Networks with dropout are trained anew; so many of them will do.
+# Seeds of the rows with dropout, whose networks are trained for these rows alone.
 MC_SEEDS = 2
 UNWEIGHTED = "CE without weights"
 CONTROL_SEEDS = 3
@@ -75,7 +75,7 @@ def balanced_crossentropy(data, classes):
 
 
 def rows(class_weights=None, control=True):
-    """Both losses, each by itself, with Monte Carlo dropout, as an ensemble and at a temperature of its own.
+    """Both losses, each as a single network, with Monte Carlo dropout, as an ensemble and at a fitted temperature.
 
     The last row is a `control` that the paper lacks: weighted cross-entropy is no proper score of the true frequencies,
     so what it costs in calibration need not be the fault of cross-entropy.

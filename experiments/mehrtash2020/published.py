@@ -17,7 +17,7 @@ LEAST_NLL_OF_BRIER = 2.4554
 
 
 def published(run):
-    """The paper's tables as printed, by row: of the application whose data these are, else of the prostate.
+    """The paper's tables as printed, by row, for the application of the run's dataset; by default for the prostate.
 
     Table II, S1 and S2 have the same rows and stand side by side. Where a printed NLL is below 2.4554 K/2 times the
     printed Brier score, the latter cannot hold the 1/K of Eq. 4: such rows get the flag `M-BRIERSUM`.

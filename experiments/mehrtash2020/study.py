@@ -52,7 +52,7 @@ SIGNIFICANT = 0.01
 
 
 class ImpossibleScores(AssertionError):
-    """A record whose NLL is below what its Brier score allows: it cannot come from probabilities."""
+    """A record with an NLL that is impossible for its Brier score."""
 
 
 class Study(study.Study):

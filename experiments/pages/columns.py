@@ -113,8 +113,8 @@ def explained_flags(run):
     codes = {code for flag in run.table["flag"] for code in flag.split(";") if code}
     if not codes:
         return []
-    known = pd.read_csv(PUBLISHED / "flags.csv").set_index("code")
-    return [f"{code}: {known['what'].get(code, 'unknown code')}" for code in sorted(codes)]
+    meanings = pd.read_csv(PUBLISHED / "flags.csv").set_index("code")
+    return [f"{code}: {meanings['what'].get(code, 'unknown code')}" for code in sorted(codes)]
 
 
 def number(value):

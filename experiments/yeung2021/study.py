@@ -38,7 +38,7 @@ TARGETS = (0.90, 0.95)
 
 
 class ImpossibleScores(AssertionError):
-    """A record whose NLL is below what its Brier score allows: it cannot come from probabilities of two classes."""
+    """A record with an NLL that is impossible for its Brier score and two classes."""
 
 
 class Study(study.Study):

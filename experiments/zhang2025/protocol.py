@@ -51,7 +51,7 @@ TABLE_PROFILES = {
 
 DEPARTURES = (
     "not printed in the paper, chosen here: patches, half of them centred on foreground, and sliding windows with "
-    "half overlap and Gaussian blending; batches an epoch; HU window; 1 mm voxels; filters and batch normalisation "
+    "half overlap and Gaussian blending; batches per epoch; HU window; 1 mm voxels; filters and batch normalisation "
     "(those of the cited 3D U-Net); dilations 1, 2, 4; the rate halves when the validation Dice has not risen by 0.001 "
     "in 10 epochs (the loss of adaptive rows changes its scale); first weights 0.5",
 )

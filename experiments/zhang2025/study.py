@@ -161,7 +161,7 @@ def fluctuation(run):
     """How much the training loss moves from epoch to epoch in the second half of the training: means over seeds.
 
     The paper (Section 3.2 C) says that of Tversky alone fluctuates greatly. Of the loss that is minimised: standard
-    deviation of its change between epochs, and the same as a share of its mean. Likewise of validation's Dice.
+    deviation of its change between epochs, and the same as a share of its mean. Also the deviation of validation Dice.
     """
     lines = []
     for row, histories in run.histories.items():
