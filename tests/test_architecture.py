@@ -112,7 +112,7 @@ def within(module, packages):
 def test_who_makes_records_never_reads_runs_and_pages_never_make_records():
     graph = import_graph("experiments")
     papers = [f"experiments.{path.parent.name}.scoring" for path in (ROOT / "experiments").glob("*20*/scoring.py")]
-    assert len(papers) == 5
+    assert len(papers) >= 5
     for module in graph:
         if within(module, WRITE_SIDE) or module in papers:
             assert not [name for name in reached(graph, module) if within(name, READ_SIDE)], module
