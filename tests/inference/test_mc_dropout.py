@@ -257,7 +257,7 @@ def test_the_stem_is_computed_once_and_changes_nothing():
 def test_sampling_between_epochs_leaves_training_bit_identical():
     def train(sample):
         keras.utils.set_random_seed(0)
-        model = models.kethavath2025((16, 16, 1), filters=2)
+        model = functional(layers.Dropout(0.5), layers.BatchNormalization(), layers.Dropout(0.3))
         model.compile("adam", loss="binary_crossentropy")
         predictor = MCDropout(model, samples=2, seed=0) if sample else None
         callback = keras.callbacks.LambdaCallback(

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from keras import ops
 
 from keras_uq import losses
 from tests.losses.test_every_loss import gradient
@@ -13,7 +14,7 @@ def ident(check):
 
 
 def close(loss, check, rtol=2e-5):
-    np.testing.assert_allclose(np.mean(loss), check["expected"], rtol=rtol)
+    np.testing.assert_allclose(np.mean(ops.convert_to_numpy(loss)), check["expected"], rtol=rtol)
 
 
 @pytest.mark.parametrize("check", [c for c in checks("dice_loss") if c["paper"] == "kethavath2025"], ids=ident)

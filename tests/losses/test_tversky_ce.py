@@ -12,7 +12,7 @@ from keras import ops
 from keras_uq import losses
 from keras_uq.callbacks import AdaptiveTverskyCE, Resume
 from keras_uq.losses import TverskyCE, TverskyCEWeights
-from tests.losses.test_every_loss import gradient
+from tests.losses.test_every_loss import gradient, with_and_without_jit
 from tests.reference import VALUES, checks, tensors
 
 # As in the paper: the foreground alone, sums over the batch.
@@ -121,7 +121,7 @@ CURVES = {
 
 
 @pytest.mark.parametrize("adaptive", CURVES)
-@pytest.mark.parametrize("jit", [False, True])
+@with_and_without_jit
 def test_the_curve_is_the_same_on_every_backend_and_compiled(adaptive, jit):
     history = fit(network(TverskyCE(0.7, 0.3, adaptive=adaptive, **PAPER), jit), 3)
     for name, values in CURVES[adaptive].items():
