@@ -21,8 +21,8 @@ class Resume(callbacks.Callback):
 
     Put it *last* in the list of callbacks, since `on_train_begin` resets the others. For the same end bit for bit, the
     order of the batches must be a function of the epoch (`fit(shuffle=False)` with a data set that shuffles itself by
-    epoch), and on TensorFlow's CPU `TF_NUM_INTEROP_THREADS=1` must be set before it is imported. On PyTorch, give dropout
-    layers a `seed`: Keras draws the masks of those without from PyTorch's global generator, which is not kept.
+    epoch), and on TensorFlow's CPU `TF_NUM_INTEROP_THREADS=1` must be set before it is imported. On PyTorch,
+    give dropout layers a `seed`: Keras draws the masks of those without from a global generator, which is not kept.
 
     Args:
         folder: Where the state is kept. Another training needs another folder.
