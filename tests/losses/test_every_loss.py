@@ -539,7 +539,10 @@ def test_trains_under_mixed_precision(policy, eagerly, in_float32):
         result = for_all(lambda named: train(named, run_eagerly=eagerly), NAMED)
     finally:
         keras.config.set_dtype_policy(before)
-    assert not differing(result, in_float32, rtol=0.01, atol=1e-3)
+    # bfloat16 has three digits; the change from the first step to the second is that of the gradient.
+    assert not differing(result, in_float32, rtol=0.03, atol=0.003)
+    changes, expected = ({name: np.diff(steps) for name, steps in each.items()} for each in (result, in_float32))
+    assert not differing(changes, expected, rtol=0.3, atol=1e-3)
 
 
 @every_loss
