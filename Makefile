@@ -12,7 +12,7 @@ OPTIONS = --profile $(PROFILE) $(if $(DATA),--data "$(DATA)") $(if $(DATASET),--
 	$(if $(FOREGROUND),--foreground "$(FOREGROUND)") $(if $(SPLIT),--split $(SPLIT))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-jax lint benchmark benchmark-peers tables parity-addons clean
+.PHONY: help setup test test-slow test-jax lint benchmark benchmark-peers tables parity-addons clean
 
 help:  ## this list
 	@echo "Usage: make <command> [PROFILE=demo|small|paper] [DATA=<archives>] [DATASET=<path below DATA>] [SEEDS=3]"
@@ -36,8 +36,11 @@ reproduce-%: $(READY)  ## one table, reproduce-table2 [PAPER=...], or all of a p
 	echo "$$file"; $(BIN)/python -m experiments.$*.$$(basename $$file .py) $(OPTIONS) || status=$$?; done; exit $$status; \
 	else $(BIN)/python -m experiments.$(PAPER).$* $(OPTIONS); fi
 
-test: $(READY)  ## all tests; with KERAS_UQ_DATA=<archives> also those on real data
+test: $(READY)  ## all tests but the slow ones; with KERAS_UQ_DATA=<archives> also those on real data
 	$(BIN)/python -m pytest -n auto --dist worksteal
+
+test-slow: $(READY)  ## the slow tests: empty environments, peak memory, killed processes, whole runs in 3D
+	$(BIN)/python -m pytest -n auto --dist worksteal -m slow
 
 test-jax: $(VENV)/.jax  ## losses, models, callbacks and inference on the JAX backend
 	KERAS_BACKEND=jax $(BIN)/python -m pytest -n auto --dist worksteal -m "not slow" tests/losses tests/models tests/callbacks tests/inference tests/metrics/test_dice_metric.py --deselect tests/models/test_unet.py::test_parameter_counts
