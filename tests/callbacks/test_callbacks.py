@@ -117,15 +117,19 @@ class Script(keras.callbacks.Callback):
 
 
 def scripted(folder, interrupt=None):
-    """A training that the third epoch without a new best ends; tells the epochs run and the best one."""
+    """A training that the third epoch without a new best ends; tells the rates of its epochs and the best one."""
     keras.utils.set_random_seed(0)
     model, data = model_with_dropout(), Data()
     stop = keras.callbacks.EarlyStopping("scripted", patience=3, mode="max")
     keep = KeepBest(folder / "best.weights.h5", "scripted", "max")
-    resume = Resume(folder / "resume", [stop, keep])
+    plateau = keras.callbacks.ReduceLROnPlateau("scripted", factor=0.5, patience=1, cooldown=2, mode="max")
+    resume = Resume(folder / "resume", [stop, keep, plateau])
     interrupting = [Interrupt(interrupt)] if interrupt is not None else []
-    model.fit(data, epochs=7, shuffle=False, callbacks=[Script(), stop, keep, *interrupting, resume], verbose=0)
-    return len(resume.history), keep.best, keep.best_epoch, stop.wait
+    model.fit(
+        data, epochs=7, shuffle=False, callbacks=[Script(), stop, keep, plateau, *interrupting, resume], verbose=0
+    )
+    rates = [line["learning_rate"] / 0.01 for line in resume.history]
+    return pytest.approx(rates), keep.best, keep.best_epoch, stop.wait
 
 
 @pytest.mark.parametrize("interrupt", [None, 2, 3, 4])
@@ -133,8 +137,10 @@ def test_patience_and_the_best_are_remembered(tmp_path, interrupt):
     if interrupt is not None:
         with pytest.raises(KeyboardInterrupt):
             scripted(tmp_path, interrupt)
-    assert scripted(tmp_path) == (5, 3.0, 1, 3)
-    assert scripted(tmp_path) == (5, 3.0, 1, 3)  # It had ended: nothing runs again.
+    # Halved after an epoch without a new best, but not in the two after that.
+    expected = ([1, 1, 1, 0.5, 0.5], 3.0, 1, 3)
+    assert scripted(tmp_path) == expected
+    assert scripted(tmp_path) == expected  # It had ended: nothing runs again.
 
 
 @pytest.mark.parametrize("interruptions", [(0,), (1, 3), (4,)])
