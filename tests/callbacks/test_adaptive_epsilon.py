@@ -139,6 +139,7 @@ def test_refreshes_come_when_they_should_and_epsilon_holds_between():
 def test_difficulties_are_those_of_the_current_weights_on_plain_images():
     images, masks = problem()
     data = PerImageData(images, masks, batch_size=2, augment=lambda image, mask, rng: (image * 0, mask))
+    assert not data[0][0].any()  # Training gets augmented images.
     callback = AdaptiveEpsilon(data, start_epoch=1, every=1, samples=4, seed=7, batch_size=3)
     model = network()
     expected = []

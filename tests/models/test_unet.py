@@ -67,6 +67,12 @@ def test_kethavath2025_has_the_papers_dropout():
     assert initializers == {"HeNormal"}
 
 
+def test_norm_momentum_is_that_of_every_batch_normalisation():
+    model = models.unet((16, 16, 1), filters=(2, 4), norm_momentum=0.5)
+    momenta = [layer.momentum for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    assert momenta == [0.5] * 6
+
+
 def test_accepts_any_multiple_of_its_step_and_refuses_the_rest():
     model = models.kethavath2025((None, None, 1), filters=2)
     assert model(np.zeros((1, 32, 80, 1), "float32")).shape == (1, 32, 80, 1)
