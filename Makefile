@@ -32,10 +32,10 @@ $(READY): setup.cfg pyproject.toml
 reproduce-%: $(READY)  ## one table, reproduce-table2 [PAPER=...], or all of a paper, reproduce-kethavath2025
 	@exec $(BIN)/python -m experiments.reproduce
 
-test: $(READY)  ## the tests; with KERAS_UQ_DATA=<archives> also those on real data
+test: $(READY)  ## all tests but the slow ones; with KERAS_UQ_DATA=<archives> also those on real data
 	$(BIN)/python -m pytest -n auto --dist worksteal
 
-test-slow: $(READY)  ## the slow tests: killed trainings, an empty environment, peak memory
+test-slow: $(READY)  ## the slow tests: empty environments, peak memory, killed processes, whole runs in 3D
 	$(BIN)/python -m pytest -n auto --dist worksteal -m slow
 
 test-jax: $(VENV)/.jax  ## losses, models, callbacks and inference on the JAX backend

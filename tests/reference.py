@@ -27,18 +27,18 @@ def tensors(check, dtype="float32"):
     return tuple(np.array([part[key] for part in parts], dtype=dtype)[..., np.newaxis] for key in ("y", "p"))
 
 
-def counts(g, p, power=1):
+def counts(g, p, penalty_gamma=1):
     """Soft true positives, false positives, false negatives of two flat lists, added one by one."""
     tp = fp = fn = 0.0
     for label, probability in zip(g, p):
         tp += label * probability
-        fp += ((1 - label) * probability) ** power
-        fn += (label * (1 - probability)) ** power
+        fp += ((1 - label) * probability) ** penalty_gamma
+        fn += (label * (1 - probability)) ** penalty_gamma
     return tp, fp, fn
 
 
-def dice(g, p, smooth=1e-6, power=1):
-    tp, fp, fn = counts(g, p, power)
+def dice(g, p, smooth=1e-6, penalty_gamma=1):
+    tp, fp, fn = counts(g, p, penalty_gamma)
     return 1 - (2 * tp + smooth) / (2 * tp + fp + fn + smooth)
 
 
@@ -48,33 +48,33 @@ def dice_squared(g, p, smooth=1e-6):
 
 
 def dice_plus_plus(g, p):
-    return dice(g, p, smooth=1e-7, power=2)
+    return dice(g, p, smooth=1e-7, penalty_gamma=2)
 
 
-def log_dice(g, p, smooth=1e-6, power=1):
-    return -math.log(1 - dice(g, p, smooth, power))
+def log_dice(g, p, smooth=1e-6, penalty_gamma=1):
+    return -math.log(1 - dice(g, p, smooth, penalty_gamma))
 
 
-def jaccard(g, p, smooth=1e-6, power=1):
-    tp, fp, fn = counts(g, p, power)
+def jaccard(g, p, smooth=1e-6, penalty_gamma=1):
+    tp, fp, fn = counts(g, p, penalty_gamma)
     return 1 - (tp + smooth) / (tp + fp + fn + smooth)
 
 
-def tversky(g, p, alpha=0.3, beta=0.7, smooth=1e-6, power=1):
-    tp, fp, fn = counts(g, p, power)
+def tversky(g, p, alpha=0.3, beta=0.7, smooth=1e-6, penalty_gamma=1):
+    tp, fp, fn = counts(g, p, penalty_gamma)
     return 1 - (tp + smooth) / (tp + alpha * fp + beta * fn + smooth)
 
 
-def focal_tversky(g, p, alpha=0.3, beta=0.7, exponent=0.75, power=1):
-    return max(tversky(g, p, alpha, beta, power=power), 1e-7) ** exponent
+def focal_tversky(g, p, alpha=0.3, beta=0.7, exponent=0.75, penalty_gamma=1):
+    return max(tversky(g, p, alpha, beta, penalty_gamma=penalty_gamma), 1e-7) ** exponent
 
 
 def log_cosh(g, p):
     return sum(math.log(math.cosh(b - a)) for a, b in zip(g, p)) / len(g)
 
 
-def log_cosh_dice(g, p, power=1):
-    return math.log(math.cosh(dice(g, p, power=power)))
+def log_cosh_dice(g, p, penalty_gamma=1):
+    return math.log(math.cosh(dice(g, p, penalty_gamma=penalty_gamma)))
 
 
 def binary_crossentropy(g, p):
@@ -131,20 +131,20 @@ def asymmetric_focal(g, p, delta, gamma):
     return categorical_crossentropy(g, p, delta, 1 - delta, gamma)
 
 
-def asymmetric_focal_tversky(g, p, delta, gamma, power=1):
+def asymmetric_focal_tversky(g, p, delta, gamma, penalty_gamma=1):
     """Mean over the channels that are there; of one channel, that is the foreground."""
     channels = range(g.shape[1])
-    each = [max(tversky(g[:, c], p[:, c], 1 - delta, delta, 1e-7, power), 1e-7) for c in channels]
+    each = [max(tversky(g[:, c], p[:, c], 1 - delta, delta, 1e-7, penalty_gamma), 1e-7) for c in channels]
     return sum(loss if c == 0 and len(each) > 1 else loss ** (1 - gamma) for c, loss in enumerate(each)) / len(each)
 
 
-def unified_focal(g, p, weight, delta, gamma, power=1):
-    parts = asymmetric_focal(g, p, delta, gamma), asymmetric_focal_tversky(g, p, delta, gamma, power)
+def unified_focal(g, p, weight, delta, gamma, penalty_gamma=1):
+    parts = asymmetric_focal(g, p, delta, gamma), asymmetric_focal_tversky(g, p, delta, gamma, penalty_gamma)
     return weight * parts[0] + (1 - weight) * parts[1]
 
 
-def combo(g, p, alpha, beta, power=1):
-    index = sum(1 - tversky(g[:, c], p[:, c], 0.5, 0.5, 1e-6, power) for c in range(g.shape[1])) / g.shape[1]
+def combo(g, p, alpha, beta, penalty_gamma=1):
+    index = sum(1 - tversky(g[:, c], p[:, c], 0.5, 0.5, 1e-6, penalty_gamma) for c in range(g.shape[1])) / g.shape[1]
     return alpha * categorical_crossentropy(g, p, beta, 1 - beta) - (1 - alpha) * index
 
 
@@ -169,7 +169,3 @@ def poly_dice(g, p, epsilon=0.2, order=1, smooth=1e-6):
         return 1 - scale * cosine + scale * epsilon * square
     terms = sum((-1) ** (k - 1) / math.factorial(2 * k) * square**k for k in range(2, order + 1))
     return (1 - scale) + scale * ((0.5 + epsilon) * square + terms)
-
-
-def poly_dice_whole(g, p):
-    return poly_dice(g, p, epsilon=-0.3, order=None)

@@ -2,6 +2,8 @@
 
 import ast
 import graphlib
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -120,12 +122,6 @@ def test_who_makes_records_never_reads_runs_and_pages_never_make_records():
             assert not [name for name in reached(graph, module) if within(name, ["experiments.cell"])], module
 
 
-def test_nobody_imports_experiments_but_itself():
-    for folder in ("keras_uq", "data_prep"):
-        for path in files(folder):
-            assert "experiments" not in path.read_text().split(), path
-
-
 def test_only_named_files_of_the_library_touch_the_disk():
     for path in files("keras_uq"):
         text = path.read_text().replace("Popen(", "")
@@ -140,33 +136,20 @@ def test_no_file_is_too_long_to_read():
 
 
 def test_top_level_is_that_of_the_design_card():
-    ignored = {
-        ".git",
-        ".gitattributes",
-        ".gitignore",
-        ".ci",
-        ".venv",
-        ".venv-addons",
-        ".venv-peers",
-        ".venv-torch",
-        ".cache",
-        ".pytest_cache",
-        ".ruff_cache",
+    """Of what git tracks: a developer's own folders do not matter."""
+    git = shutil.which("git")
+    listed = subprocess.run([git, "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False) if git else None
+    if listed is None or listed.returncode != 0:
+        pytest.skip("no git, or no clone")
+    names = {line.partition("/")[0] for line in listed.stdout.splitlines()}
+    required = {
+        *("keras_uq", "data_prep", "experiments", "results", "tests", ".ci", ".gitignore"),
+        *("setup.cfg", "setup.py", "pyproject.toml", "Makefile"),
+        *("README.md", "LICENSE", "CITATION.cff", "CHANGELOG.md"),
     }
-    built = {"build", "dist", "keras_uq.egg-info", "__pycache__"}
-    assert {path.name for path in ROOT.iterdir()} - ignored - built == {
-        *(
-            "setup.cfg",
-            "setup.py",
-            "pyproject.toml",
-            "Makefile",
-            "README.md",
-            "LICENSE",
-            "CITATION.cff",
-            "CHANGELOG.md",
-        ),
-        *("keras_uq", "data_prep", "experiments", "results", "tests"),
-    }
+    allowed = {"docs", "benchmarks", "CONTRIBUTING.md", "SECURITY.md", ".gitattributes"}
+    assert not required - names, "missing"
+    assert not names - required - allowed, "not in the design"
 
 
 # Methods that Keras calls: their signatures are Keras's, and their tensors belong to three backends.

@@ -13,9 +13,10 @@ from keras_uq.plots import surfaces
 
 
 def render(figure):
-    buffer = io.BytesIO()
-    figure.savefig(buffer, dpi=40)
-    assert len(buffer.getvalue()) > 1000
+    """Axes of a figure after it has been drawn, in every one of which something has been drawn."""
+    figure.savefig(io.BytesIO(), dpi=20)
+    drawn = [axes for axes in figure.axes if axes.axison]
+    assert all(axes.has_data() or axes.texts or axes.patches for axes in drawn)
     return figure.axes
 
 

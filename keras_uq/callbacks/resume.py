@@ -22,7 +22,8 @@ class Resume(callbacks.Callback):
 
     Put it *last* in the list of callbacks, because `on_train_begin` resets the others. The result is equal bit for bit
     only if the order of the batches is a function of the epoch (`fit(shuffle=False)` with a data set that shuffles
-    itself by epoch) and, on TensorFlow's CPU, if `TF_NUM_INTEROP_THREADS=1` is set before TensorFlow is imported.
+    itself by epoch) and, on TensorFlow's CPU, if `TF_NUM_INTEROP_THREADS=1` is set before TensorFlow is imported. On
+    PyTorch, give dropout layers a `seed`: without one, Keras draws masks from a global generator, which is not saved.
 
     Args:
         folder: Folder for the state. Each training needs a separate folder.

@@ -12,19 +12,33 @@ from data_prep.prepare import prepare
 from data_prep.prepared import sha256
 from keras_uq.preprocessing import Preprocessing
 
-PATIENTS = [synthetic_ct.patient(0, index) for index in range(8)]
+
+@pytest.fixture(scope="module")
+def patients():
+    return [synthetic_ct.patient(0, index) for index in range(8)]
 
 
-def test_same_seed_same_patient_and_others_differ():
+@pytest.fixture(scope="module")
+def tasks(patients, tmp_path_factory):
+    """Folder of one task of three patients for each organ."""
+    folder = tmp_path_factory.mktemp("tasks")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(synthetic_ct, "patient", lambda seed, index: patients[index])
+        for organ in synthetic_ct.LABELS:
+            synthetic_ct.write_task(folder / organ, organ, patients=3)
+    return folder
+
+
+def test_same_seed_same_patient_and_others_differ(patients):
     again = synthetic_ct.patient(0, 0)
-    np.testing.assert_array_equal(again[0], PATIENTS[0][0])
-    np.testing.assert_array_equal(again[1]["pancreas"], PATIENTS[0][1]["pancreas"])
-    assert not np.array_equal(PATIENTS[1][0], PATIENTS[0][0])
-    assert not np.array_equal(synthetic_ct.patient(1, 0)[0], PATIENTS[0][0])
+    np.testing.assert_array_equal(again[0], patients[0][0])
+    np.testing.assert_array_equal(again[1]["pancreas"], patients[0][1]["pancreas"])
+    assert not np.array_equal(patients[1][0], patients[0][0])
+    assert not np.array_equal(synthetic_ct.patient(1, 0)[0], patients[0][0])
 
 
-def test_hounsfield_units_are_plausible():
-    for voxels, organs in PATIENTS:
+def test_hounsfield_units_are_plausible(patients):
+    for voxels, organs in patients:
         assert voxels.dtype == np.int16
         assert -1100 < np.median(voxels[0]) < -900
         assert 100 < np.median(voxels[organs["spleen"] == 1]) < 160
@@ -34,19 +48,19 @@ def test_hounsfield_units_are_plausible():
             assert np.median(voxels[organs["pancreas"] == 2]) < np.median(voxels[organs["pancreas"] == 1]) - 10
 
 
-def test_pancreas_is_small_irregular_and_sometimes_has_a_tumour():
-    shares = [np.mean(organs["pancreas"] > 0) for _, organs in PATIENTS]
+def test_pancreas_is_small_irregular_and_sometimes_has_a_tumour(patients):
+    shares = [np.mean(organs["pancreas"] > 0) for _, organs in patients]
     assert all(0.002 < share < 0.03 for share in shares)
     assert max(shares) > 1.2 * min(shares)
-    tumours = [bool((organs["pancreas"] == 2).any()) for _, organs in PATIENTS]
+    tumours = [bool((organs["pancreas"] == 2).any()) for _, organs in patients]
     assert 0 < sum(tumours) < len(tumours)
-    slices = [(organs["pancreas"] > 0).any(axis=(0, 1)) for _, organs in PATIENTS]
+    slices = [(organs["pancreas"] > 0).any(axis=(0, 1)) for _, organs in patients]
     assert any(not present.all() for present in slices)  # Some slices are empty.
 
 
-def test_the_mri_has_arbitrary_units_and_its_liver_a_tumour():
+def test_the_mri_has_arbitrary_units_and_its_liver_a_tumour(patients):
     scales = []
-    for index, (voxels, organs) in enumerate(PATIENTS):
+    for index, (voxels, organs) in enumerate(patients):
         image = synthetic_ct.as_mri(voxels, 0, index)
         liver, tumour = organs["liver"] == 1, organs["liver"] == 2
         assert image.shape == voxels.shape
@@ -60,44 +74,45 @@ def test_the_mri_has_arbitrary_units_and_its_liver_a_tumour():
     assert max(scales) > 2 * min(scales)
 
 
-def test_no_threshold_finds_the_pancreas():
+def test_no_threshold_finds_the_pancreas(patients):
     best = 0.0
     for low in range(30, 110, 10):
         for width in (20, 40, 60):
             hit = size = 0
-            for voxels, organs in PATIENTS:
+            for voxels, organs in patients:
                 found, label = (voxels >= low) & (voxels < low + width), organs["pancreas"] > 0
                 hit, size = hit + 2 * np.sum(found & label), size + found.sum() + label.sum()
             best = max(best, hit / size)
     assert best < 0.3
 
 
-def test_a_task_has_the_official_layout(tmp_path):
+def test_a_task_has_the_official_layout(tasks, tmp_path):
     for organ in synthetic_ct.LABELS:
-        synthetic_ct.write_task(tmp_path / organ, organ, patients=3)
-        archive = open_archive(tmp_path / organ)
+        archive = open_archive(tasks / organ)
         cases, labels = archive.cases, archive.labels
         assert len(cases) == 3
         assert labels == synthetic_ct.LABELS[organ]
         image = nibabel.load(cases[0].image)
         assert nibabel.aff2axcodes(image.affine) == ("R", "A", "S")
         np.testing.assert_allclose(image.header.get_zooms(), synthetic_ct.SPACING)
-        assert json.loads((tmp_path / organ / "dataset.json").read_text())["modality"] == {
+        assert json.loads((tasks / organ / "dataset.json").read_text())["modality"] == {
             "0": "MRI" if organ == "liver" else "CT"
         }
-    data = prepare(tmp_path / "pancreas", tmp_path / "out", Preprocessing(window=(300, 150), size=(32, 32)), {1, 2})
+    data = prepare(tasks / "pancreas", tmp_path / "out", Preprocessing(window=(300, 150), size=(32, 32)), {1, 2})
     assert set(np.unique(data.mask("synthetic_000"))) == {0, 1}
     # In LPS rows run from front to back: the spine, behind, is in the lower half.
     picture = data.image("synthetic_000")[8, :, :, 0]
     assert np.argmax(picture.mean(axis=1) * (picture.max(axis=1) == 1)) > 16
 
 
-def test_files_are_the_same_every_time(tmp_path):
-    for name in ("a", "b"):
-        synthetic_ct.write_task(tmp_path / name, patients=3)
-    first, second = (np.asarray(nibabel.load(tmp_path / n / "imagesTr/synthetic_001.nii.gz").dataobj) for n in "ab")
-    np.testing.assert_array_equal(first, second)
-    assert sha256(tmp_path / "a" / "dataset.json") == sha256(tmp_path / "b" / "dataset.json")
+def test_files_are_the_same_every_time(tasks, tmp_path):
+    synthetic_ct.write_task(tmp_path / "again", patients=3)
+    for name in ("imagesTr/synthetic_001.nii.gz", "labelsTr/synthetic_002.nii.gz"):
+        first, second = (
+            np.asarray(nibabel.load(folder / name).dataobj) for folder in (tasks / "pancreas", tmp_path / "again")
+        )
+        np.testing.assert_array_equal(first, second)
+    assert sha256(tasks / "pancreas" / "dataset.json") == sha256(tmp_path / "again" / "dataset.json")
 
 
 def test_wrong_arguments_are_refused(tmp_path):

@@ -189,8 +189,20 @@ def test_shared_masks_do_not_depend_on_batches_and_make_identical_slices_identic
     np.testing.assert_allclose(
         shared.predict(images(6), batch_size=2).mean, shared.predict(images(6), batch_size=5).mean, atol=2e-6
     )
-    own = next(MCDropout(model, samples=1, seed=0, shared=False).draw(volume, batch_size=6))
+    own = next(MCDropout(model, samples=1, seed=0, shared=False).draw(volume, batch_size=3))
+    # In a batch, and from one batch to the next.
     assert np.abs(own[0] - own[1]).max() > 1e-3
+    assert np.abs(own[0] - own[3]).max() > 1e-3
+
+
+def test_layers_have_masks_of_their_own():
+    inputs = keras.Input((16, 16, 1))
+    twice = layers.Dropout(0.5)(layers.Dropout(0.5)(inputs))
+    model = keras.Model(inputs, layers.Rescaling(0.25)(twice))
+    (sample,) = MCDropout(model, samples=1, seed=0).draw(np.ones((1, 16, 16, 1), "float32"))
+    # A voxel that both keep is 1 * 2 * 2 / 4; with one mask for both it would be half of them.
+    assert set(np.unique(sample)) == {0, 1}
+    assert 0.15 < sample.mean() < 0.35
 
 
 @pytest.mark.parametrize("rate", [0.15, 0.5, 0.9, 0.001])
@@ -257,7 +269,7 @@ def test_the_stem_is_computed_once_and_changes_nothing():
 def test_sampling_between_epochs_leaves_training_bit_identical():
     def train(sample):
         keras.utils.set_random_seed(0)
-        model = models.kethavath2025((16, 16, 1), filters=2)
+        model = functional(layers.Dropout(0.5), layers.BatchNormalization(), layers.Dropout(0.3))
         model.compile("adam", loss="binary_crossentropy")
         predictor = MCDropout(model, samples=2, seed=0) if sample else None
         callback = keras.callbacks.LambdaCallback(

@@ -120,12 +120,12 @@ def test_samples_are_what_the_maps_are_made_of(unet, volume):
     np.testing.assert_allclose(maps.mean.sum(axis=-1), 1, atol=1e-5)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("consistent", [True, False])
 def test_the_same_call_gives_the_same_maps_whatever_the_batch(unet, volume, consistent):
     predictor = SlidingWindow(MCDropout(unet, samples=2, seed=5), (16, 16, 16), consistent=consistent)
+    volume = volume[:, :26, :24]
     first = predictor.predict(volume, case=3)
-    for batch_size in (1, 4):
+    for batch_size in (1, 2):
         again = predictor.predict(volume, batch_size=batch_size, case=3)
         np.testing.assert_allclose(again.mean, first.mean, atol=2e-6)
     assert np.abs(predictor.predict(volume, case=4).mean - first.mean).max() > 0.01
@@ -197,9 +197,9 @@ def test_dropout_without_places_needs_no_anchor(volume):
     assert predictor.predict(volume).mean.shape == (*volume.shape[:-1], 1)
 
 
-@pytest.mark.slow
-def test_an_ensemble_of_sampled_networks(unet, volume):
-    members = [MCDropout(unet, 2, seed=0), MCDropout(unet, 2, seed=1), unet]
+def test_an_ensemble_of_sampled_networks(volume):
+    model = pointwise(dropout=0.5)
+    members = [MCDropout(model, 2, seed=0), MCDropout(model, 2, seed=1), model]
     maps = SlidingWindow(Ensemble(members), (16, 16, 16)).predict(volume)
     assert maps.samples == 5
     alone = [SlidingWindow(member, (16, 16, 16)).predict(volume).mean for member in members[:2]]

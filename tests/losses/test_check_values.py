@@ -1,11 +1,11 @@
-"""The paper's formulas against numbers worked out by hand."""
-
-import json
+"""The papers' formulas against numbers worked out by hand."""
 
 import numpy as np
 import pytest
+from keras import ops
 
 from keras_uq import losses
+from tests.losses.test_every_loss import gradient
 from tests.reference import VALUES, checks, tensors
 
 
@@ -14,7 +14,7 @@ def ident(check):
 
 
 def close(loss, check, rtol=2e-5):
-    np.testing.assert_allclose(np.mean(loss), check["expected"], rtol=rtol)
+    np.testing.assert_allclose(np.mean(ops.convert_to_numpy(loss)), check["expected"], rtol=rtol)
 
 
 @pytest.mark.parametrize("check", [c for c in checks("dice_loss") if c["paper"] == "kethavath2025"], ids=ident)
@@ -73,10 +73,9 @@ def test_hybrid(check):
     close(losses.hybrid(*tensors(check)), check, rtol=1e-4)
 
 
-def test_the_values_are_those_of_the_specification():
-    assert len(VALUES["checks"]) == 199
-    assert json.dumps(VALUES)  # Plain JSON: no NaN slipped in.
-    assert all(np.isfinite(np.asarray(check["expected"], dtype="float64")).all() for check in VALUES["checks"])
+def test_expected_values_are_numbers():
+    for check in VALUES["checks"]:
+        assert np.isfinite(np.asarray(check["expected"], dtype="float64")).all(), check["id"]
 
 
 def two_channels(check):
@@ -182,9 +181,14 @@ def test_variants_of_papers_and_code():
         losses.unified_focal(*pair, variant="paper")
 
 
-def test_the_gradient_of_dice_plus_plus_worked_by_hand():
-    (check,) = of_yeung("grad.dscpp")
-    from tests.losses.test_every_loss import gradient
-
-    slope = gradient(losses.DicePlusPlus(smooth=0.0), *tensors(check))
+@pytest.mark.parametrize(
+    ("loss", "check"),
+    [
+        (losses.Dice(), checks("gradient map of dice_loss with respect to p")[0]),
+        (losses.DicePlusPlus(smooth=0.0), of_yeung("grad.dscpp")[0]),
+    ],
+    ids=lambda parameter: getattr(parameter, "name", None),
+)
+def test_gradients_worked_by_hand(loss, check):
+    slope = gradient(loss, *tensors(check))
     np.testing.assert_allclose(slope[0, ..., 0], check["expected"], rtol=1e-4)

@@ -8,7 +8,7 @@ from keras import ops
 from keras_uq import losses
 from keras_uq.losses import PolyDice, poly_dice
 from keras_uq.losses.poly_dice import squared_angle
-from tests.losses.test_every_loss import gradient, random_pair
+from tests.losses.test_every_loss import gradient, random_pair, with_and_without_jit
 from tests.reference import VALUES, tensors
 
 CHECKS = {check["id"]: check for check in VALUES["checks"] if check["paper"] == "hiroike2026"}
@@ -16,6 +16,10 @@ CHECKS = {check["id"]: check for check in VALUES["checks"] if check["paper"] == 
 
 def of(kind):
     return [check for name, check in CHECKS.items() if name.startswith(f"h.{kind}.")]
+
+
+def mean(values):
+    return np.mean(ops.convert_to_numpy(values))
 
 
 def value(check, **options):
@@ -50,7 +54,7 @@ def test_paper_gradients(check):
 
 def test_the_squared_angle_and_its_slope():
     z = np.array(CHECKS["h.theta2_of_z"]["params"]["z"], "float32")
-    np.testing.assert_allclose(squared_angle(z), CHECKS["h.theta2_of_z"]["expected"], rtol=2e-6)
+    np.testing.assert_allclose(squared_angle(ops.convert_to_tensor(z)), CHECKS["h.theta2_of_z"]["expected"], rtol=2e-6)
 
     class Angle(losses.SegmentationLoss):
         function = staticmethod(lambda y_true, y_pred, **options: squared_angle(y_pred))
@@ -59,7 +63,8 @@ def test_the_squared_angle_and_its_slope():
     np.testing.assert_allclose(slope[:, 0, 0], CHECKS["h.dtheta2_dz"]["expected"], rtol=1e-5)
     # No seam where the series ends.
     around = np.float32(0.05) + np.linspace(-1e-4, 1e-4, 21, dtype="float32")
-    np.testing.assert_allclose(squared_angle(around), np.arccos(1 - around.astype("float64")) ** 2, rtol=2e-6)
+    angles = squared_angle(ops.convert_to_tensor(around))
+    np.testing.assert_allclose(angles, np.arccos(1 - around.astype("float64")) ** 2, rtol=2e-6)
 
 
 def test_all_terms_are_the_dice_loss():
@@ -97,7 +102,7 @@ def test_each_image_has_its_own_epsilon():
     np.testing.assert_allclose(float(loss(y_true, y_pred)), float(PolyDice()(y_true, y_pred)), rtol=1e-6)
     mask = np.random.default_rng(0).random((3, 14, 13)) < 0.6
     masked = float(loss(y_true, y_pred, own, mask=mask))
-    np.testing.assert_allclose(masked, np.mean(poly_dice(y_true, y_pred, epsilon=own, mask=mask)), rtol=1e-6)
+    np.testing.assert_allclose(masked, mean(poly_dice(y_true, y_pred, epsilon=own, mask=mask)), rtol=1e-6)
 
 
 class TwoImages(keras.utils.PyDataset):
@@ -116,18 +121,18 @@ class TwoImages(keras.utils.PyDataset):
         return self.images[order], self.labels[order], self.epsilon[order]
 
 
-@pytest.mark.parametrize("jit", [False, True])
+@with_and_without_jit
 def test_epsilon_reaches_the_loss_inside_a_compiled_step(jit):
     labels, images = random_pair((4, 8, 8, 1))
     epsilon = np.array([-0.4, 0.0, 0.5, 2.0], "float32")
     model = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Conv2D(1, 1, activation="sigmoid")])
     model.compile(keras.optimizers.SGD(0.0), loss=PolyDice(epsilon="per_image"), jit_compile=jit)
-    expected = np.mean(poly_dice(labels, model.predict(images, verbose=0), epsilon=epsilon))
+    expected = mean(poly_dice(labels, model.predict(images, verbose=0), epsilon=epsilon))
     history = model.fit(
         TwoImages(images, labels, epsilon), epochs=2, verbose=0, validation_data=(images, labels)
     ).history
     np.testing.assert_allclose(history["loss"], expected, rtol=1e-5)
-    without = np.mean(poly_dice(labels, model.predict(images, verbose=0)))
+    without = mean(poly_dice(labels, model.predict(images, verbose=0)))
     np.testing.assert_allclose(history["val_loss"], without, rtol=1e-5)
 
 

@@ -12,7 +12,7 @@ from keras import ops
 from keras_uq import losses
 from keras_uq.callbacks import AdaptiveTverskyCE, Resume
 from keras_uq.losses import TverskyCE, TverskyCEWeights
-from tests.losses.test_every_loss import gradient
+from tests.losses.test_every_loss import gradient, with_and_without_jit
 from tests.reference import VALUES, checks, tensors
 
 # As in the paper: the foreground alone, sums over the batch.
@@ -121,7 +121,7 @@ CURVES = {
 
 
 @pytest.mark.parametrize("adaptive", CURVES)
-@pytest.mark.parametrize("jit", [False, True])
+@with_and_without_jit
 def test_the_curve_is_the_same_on_every_backend_and_compiled(adaptive, jit):
     history = fit(network(TverskyCE(0.7, 0.3, adaptive=adaptive, **PAPER), jit), 3)
     for name, values in CURVES[adaptive].items():
@@ -192,30 +192,37 @@ def test_steps_follow_the_batch_before_and_validation_does_not_count():
     np.testing.assert_allclose(with_validation["tversky_weight"], without["tversky_weight"], rtol=1e-6)
 
 
-@pytest.mark.parametrize("adaptive", CURVES)
-def test_a_saved_model_goes_on_with_its_weights_in_a_fresh_process(adaptive, tmp_path):
-    model = network(TverskyCE(0.7, 0.3, adaptive=adaptive, **PAPER))
-    fit(model, 2)
-    model.save(tmp_path / "model.keras")
-    state = ops.convert_to_numpy(model.loss.weights.values).tolist()
-    going_on = {name: values for name, values in fit(model, 2).items() if name in ("loss", "tversky_weight")}
+def test_saved_models_go_on_with_their_weights_in_a_fresh_process(tmp_path):
+    expected = {}
+    for adaptive in CURVES:
+        model = network(TverskyCE(0.7, 0.3, adaptive=adaptive, **PAPER))
+        fit(model, 2)
+        model.save(tmp_path / f"{adaptive}.keras")
+        state = ops.convert_to_numpy(model.loss.weights.values).tolist()
+        history = fit(model, 2)
+        expected[adaptive] = {"state": state, **{name: history[name] for name in ("loss", "tversky_weight")}}
     np.savez(tmp_path / "problem.npz", *problem())
-    script = f"""
+    script = """
 import keras_uq, keras, json, numpy as np
 from keras_uq.callbacks import AdaptiveTverskyCE
-model = keras.saving.load_model("model.keras", safe_mode=True)
-assert np.array(keras.ops.convert_to_numpy(model.loss.weights.values)).tolist() == {state!r}
 images, labels = np.load("problem.npz").values()
-history = model.fit(images, labels, batch_size=4, epochs=2, shuffle=False, verbose=0,
-                    validation_data=(images[:6], labels[:6]), callbacks=[AdaptiveTverskyCE()]).history
-assert any(variable is model.loss.weights.values for variable in model.metrics_variables)
-print(json.dumps({{name: history[name] for name in ("loss", "tversky_weight")}}))
+results = {}
+for adaptive in ("epoch", "step"):
+    model = keras.saving.load_model(f"{adaptive}.keras", safe_mode=True)
+    state = keras.ops.convert_to_numpy(model.loss.weights.values).tolist()
+    history = model.fit(images, labels, batch_size=4, epochs=2, shuffle=False, verbose=0,
+                        validation_data=(images[:6], labels[:6]), callbacks=[AdaptiveTverskyCE()]).history
+    assert any(variable is model.loss.weights.values for variable in model.metrics_variables)
+    results[adaptive] = {"state": state, **{name: history[name] for name in ("loss", "tversky_weight")}}
+print(json.dumps(results))
 """
     done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
-    found = json.loads(done.stdout.splitlines()[-1])
-    for name, values in going_on.items():
-        np.testing.assert_allclose(found[name], values, rtol=1e-6)
+    results = json.loads(done.stdout.splitlines()[-1])
+    for adaptive, values in expected.items():
+        assert results[adaptive]["state"] == values["state"]
+        for name in ("loss", "tversky_weight"):
+            np.testing.assert_allclose(results[adaptive][name], values[name], rtol=1e-6)
 
 
 class Killed(Exception):

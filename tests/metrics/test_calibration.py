@@ -46,6 +46,14 @@ def test_three_classes_worked_by_hand():
     assert checks("cross-entropy, unit weights (Eq. 1)")
 
 
+def test_every_class_but_the_first_is_foreground():
+    labels, p = random_case(8)
+    of_class = np.take_along_axis(p, labels[..., np.newaxis], axis=-1)[..., 0]
+    expected = np.where(labels > 0, -np.log(of_class), 0).mean()
+    assert {1, 2} <= set(labels.ravel())
+    assert calibration((labels, p)).nll("foreground") == pytest.approx(expected, rel=1e-9)
+
+
 def test_agrees_with_scikit_learn():
     labels, p = random_case(0)
     found = calibration((labels, p))

@@ -67,6 +67,12 @@ def test_kethavath2025_has_the_papers_dropout():
     assert initializers == {"HeNormal"}
 
 
+def test_norm_momentum_is_that_of_every_batch_normalisation():
+    model = models.unet((16, 16, 1), filters=(2, 4), norm_momentum=0.5)
+    momenta = [layer.momentum for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    assert momenta == [0.5] * 6
+
+
 def test_accepts_any_multiple_of_its_step_and_refuses_the_rest():
     model = models.kethavath2025((None, None, 1), filters=2)
     assert model(np.zeros((1, 32, 80, 1), "float32")).shape == (1, 32, 80, 1)
@@ -111,10 +117,10 @@ def test_yeung2021_normalises_each_image_by_itself_after_the_activation():
     assert names.index("encoder1_activation1") < names.index("encoder1_norm1")
     assert not any(isinstance(layer, keras.layers.Dropout) for layer in model.layers)
     images = np.random.default_rng(0).normal(0, 1, (2, 32, 48, 3)).astype("float32")
-    together = np.asarray(model.predict_on_batch(images))
+    together = keras.ops.convert_to_numpy(model(images))
     assert together.shape == (2, 32, 48, 2)
     np.testing.assert_allclose(together.sum(-1), 1, rtol=1e-5)
-    np.testing.assert_allclose(together[:1], model.predict_on_batch(images[:1]), atol=1e-5)
+    np.testing.assert_allclose(together[:1], keras.ops.convert_to_numpy(model(images[:1])), atol=1e-5)
 
 
 def test_mc_dropout_of_mehrtash_is_in_the_three_inner_stages():

@@ -58,6 +58,10 @@ def test_resizing_is_bilinear_for_images_and_nearest_for_masks():
     mask = steps.mask(labels, LPS)
     assert mask.dtype == np.uint8
     np.testing.assert_array_equal(mask[0, 0, :, 0], [0] * 8 + [2] * 8)
+    # A third of the columns and rows: the middle of each block of nine.
+    numbers = np.arange(81, dtype="uint8").reshape(9, 9, 1)
+    smaller = Preprocessing(orientation=None, size=(3, 3)).mask(numbers, LPS)[0, :, :, 0]
+    np.testing.assert_array_equal(smaller, numbers[1::3, 1::3, 0].T)
 
 
 def test_slices_are_padded_with_zeros_in_the_middle():
