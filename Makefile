@@ -33,13 +33,13 @@ reproduce-%: $(READY)  ## one table, reproduce-table2 [PAPER=...], or all of a p
 	@exec $(BIN)/python -m experiments.reproduce
 
 test: $(READY)  ## all tests but the slow ones; with KERAS_UQ_DATA=<archives> also those on real data
-	$(BIN)/python -m pytest -n auto --dist worksteal
+	$(BIN)/python -m pytest -n auto --dist loadgroup
 
 test-slow: $(READY)  ## the slow tests: empty environments, peak memory, killed processes, whole runs in 3D
-	$(BIN)/python -m pytest -n auto --dist worksteal -m slow
+	$(BIN)/python -m pytest -n auto --dist loadgroup -m slow
 
 test-jax: $(VENV)/.jax  ## losses, models, callbacks and inference on the JAX backend
-	KERAS_BACKEND=jax $(BIN)/python -m pytest -n auto --dist worksteal -m "not slow" tests/losses tests/models tests/callbacks tests/inference tests/metrics/test_dice_metric.py --deselect tests/models/test_unet.py::test_parameter_counts
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -n auto --dist loadgroup -m "not slow" tests/losses tests/models tests/callbacks tests/inference tests/metrics/test_dice_metric.py --deselect tests/models/test_unet.py::test_parameter_counts
 
 $(VENV)/.jax: $(READY)
 	$(BIN)/pip install --quiet --editable ".[jax]"
@@ -47,7 +47,7 @@ $(VENV)/.jax: $(READY)
 
 # Warnings are no errors here: torch.compile warns of its own code.
 test-torch: $(VENV)-torch/.ready  ## losses and inference on the PyTorch backend, in an environment of its own
-	KERAS_BACKEND=torch "$$VENV"-torch/bin/python -m pytest -n auto --dist worksteal -W default -m "not slow" tests/losses tests/inference tests/metrics/test_dice_metric.py
+	KERAS_BACKEND=torch "$$VENV"-torch/bin/python -m pytest -n auto --dist loadgroup -W default -m "not slow" tests/losses tests/inference tests/metrics/test_dice_metric.py
 
 $(VENV)-torch/.ready: setup.cfg pyproject.toml
 	$(PYTHON) -m venv "$$VENV"-torch
@@ -58,8 +58,8 @@ lint: $(READY)  ## style of the code
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: $(READY)  ## what an editor and a type checker see of the library
-	$(BIN)/python -m pytest tests/types
+types: $(READY)  ## what an editor and a type checker see of the losses
+	$(BIN)/python -m tests.types
 
 tables: $(READY)  ## every table and page again from its records
 	$(BIN)/python -m experiments.report

@@ -187,7 +187,8 @@ def test_each_command_starts_what_its_name_says(folder):
     for command in ("test", "test-slow", "test-jax", "test-torch", "types", "tables", "benchmark", "lint"):
         folder.make(command)
     test, slow, jax, torch, types, tables, benchmark, check, style = folder.calls()
-    assert test[0] == slow[0] == jax[0] == torch[0] == types[0] == "pytest"
+    assert test[0] == slow[0] == jax[0] == torch[0] == "pytest"
+    assert types == ["tests.types"]
     assert "-m" not in test
     assert slow[-2:] == ["-m", "slow"]
     for name in [*jax, *torch]:
