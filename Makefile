@@ -15,6 +15,9 @@ endif
 BIN := "$$VENV"/bin
 READY := $(VENV)/.ready
 
+# A file's tests go to one worker, which makes what they share once.
+PYTEST := pytest -n auto --dist loadfile --no-loadscope-reorder
+
 .DEFAULT_GOAL := help
 .PHONY: help setup test test-slow test-jax test-torch lint types tables benchmark benchmark-peers parity-addons clean
 
@@ -33,13 +36,13 @@ reproduce-%: $(READY)  ## one table, reproduce-table2 [PAPER=...], or all of a p
 	@exec $(BIN)/python -m experiments.reproduce
 
 test: $(READY)  ## all tests but the slow ones; with KERAS_UQ_DATA=<archives> also those on real data
-	$(BIN)/python -m pytest -n auto --dist loadgroup
+	$(BIN)/python -m $(PYTEST)
 
 test-slow: $(READY)  ## the slow tests: empty environments, peak memory, killed processes, whole runs in 3D
-	$(BIN)/python -m pytest -n auto --dist loadgroup -m slow
+	$(BIN)/python -m $(PYTEST) -m slow
 
 test-jax: $(VENV)/.jax  ## losses, models, callbacks and inference on the JAX backend
-	KERAS_BACKEND=jax $(BIN)/python -m pytest -n auto --dist loadgroup -m "not slow" tests/losses tests/models tests/callbacks tests/inference tests/metrics/test_dice_metric.py --deselect tests/models/test_unet.py::test_parameter_counts
+	KERAS_BACKEND=jax $(BIN)/python -m $(PYTEST) -m "not slow" tests/losses tests/models tests/callbacks tests/inference tests/metrics/test_dice_metric.py --deselect tests/models/test_unet.py::test_parameter_counts
 
 $(VENV)/.jax: $(READY)
 	$(BIN)/pip install --quiet --editable ".[jax]"
@@ -47,7 +50,7 @@ $(VENV)/.jax: $(READY)
 
 # Warnings are no errors here: torch.compile warns of its own code.
 test-torch: $(VENV)-torch/.ready  ## losses and inference on the PyTorch backend, in an environment of its own
-	KERAS_BACKEND=torch "$$VENV"-torch/bin/python -m pytest -n auto --dist loadgroup -W default -m "not slow" tests/losses tests/inference tests/metrics/test_dice_metric.py
+	KERAS_BACKEND=torch "$$VENV"-torch/bin/python -m $(PYTEST) -W default -m "not slow" tests/losses tests/inference tests/metrics/test_dice_metric.py
 
 $(VENV)-torch/.ready: setup.cfg pyproject.toml
 	$(PYTHON) -m venv "$$VENV"-torch

@@ -38,9 +38,6 @@ from tests.data_prep.test_pictures import make_dsb2018
 from tests.experiments.test_mehrtash import write_task
 from tests.experiments.tiny import TABLE, small_unet, thresholded
 
-# The run that these tests share is made by one worker.
-pytestmark = pytest.mark.xdist_group("command")
-
 ROOT = Path(__file__).parent.parent.parent
 
 

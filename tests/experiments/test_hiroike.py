@@ -25,9 +25,6 @@ from keras_uq.callbacks import adaptive_epsilon
 from tests.experiments.test_mehrtash import cases_of, write_task
 from tests.experiments.tiny import small_unet
 
-# The run that these tests share is made by one worker.
-pytestmark = pytest.mark.xdist_group("hiroike")
-
 CHANGES = {"size": None, "batch": 3, "filters": 2, "samples": 2, "norm_momentum": 0.5, "optimizer": Adam(0.02)}
 TINY = Profile(
     seeds=1, changes={**CHANGES, "extra": Refreshes(start=40, every=40, samples=2, subset=0.5)}, max_epochs=5

@@ -30,9 +30,6 @@ from keras_uq.inference import exclusive, read_multilabel, read_quality, scale_p
 from tests.data_prep.test_mri_archives import make_promise12, make_prostatex  # noqa: F401
 from tests.experiments.tiny import small_unet
 
-# The run that these tests share is made by one worker.
-pytestmark = pytest.mark.xdist_group("mehrtash")
-
 CHANGES = {"crop": None, "spacing": None, "batch": 4, "filters": 2, "steps": 12, "samples": 2, "norm_momentum": 0.5}
 CHANGES |= {"optimizer": Adam(0.02), "extra": Box(2.0)}
 TINY = Profile(seeds=2, changes=CHANGES, max_epochs=2)

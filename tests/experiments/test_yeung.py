@@ -22,9 +22,6 @@ from keras_uq.inference import choose_threshold
 from tests.data_prep.test_pictures import make_dsb2018
 from tests.experiments.tiny import small_unet
 
-# The run that these tests share is made by one worker.
-pytestmark = pytest.mark.xdist_group("yeung")
-
 TINY = Profile(seeds=2, changes={"size": (16, 32), "batch": 2, "filters": 2}, max_epochs=2)
 
 

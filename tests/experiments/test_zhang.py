@@ -22,9 +22,6 @@ from keras_uq.inference import SlidingWindow, read_window
 from tests.experiments.test_mehrtash import cases_of, write_task
 from tests.experiments.tiny import small_unet
 
-# The run that these tests share is made by one worker.
-pytestmark = pytest.mark.xdist_group("zhang")
-
 CHANGES = {"spacing": None, "input": Patches((8, 16, 16)), "batch": 2, "filters": 2, "steps": 3, "norm_momentum": 0.5}
 TINY = Profile(seeds=1, changes={**CHANGES, "optimizer": Adam(0.02)}, max_epochs=4)
 ROWS = ("UNet-3D, Tversky 0.7/0.3", "UNet-3D, adaptive TverskyCE 0.7/0.3", "UNet-3D, adaptive TverskyCE 0.5/0.5")
