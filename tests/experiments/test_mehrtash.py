@@ -329,18 +329,18 @@ def test_promise12_stands_for_other_scans_where_it_is_there(make_prostatex, make
 
 
 @pytest.mark.slow
-def test_a_3d_pair_runs(place, data, tmp_path):
+def test_a_3d_pair_runs(tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_UQ_CACHE", str(tmp_path / "cache"))
+    write_task(tmp_path / "data" / "small", cases=20)
     tiny = Profile(seeds=1, changes={**CHANGES, "batch": 2, "steps": 2}, max_epochs=1)
     table = dataclasses.replace(TABLE_3D, model=small_unet, profiles={**TABLE_3D.profiles, "small": tiny})
-    options = ["--profile", "small", "--data", str(place / "data"), "--dataset", "small", "--results", str(tmp_path)]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("KERAS_UQ_CACHE", str(place / "cache"))
-        assert command.main(table, [*options, "--row", "Dice, MC dropout", "--no-report"]) == 0
-        assert command.main(table, [*options, "--row", "CE, temperature", "--no-report"]) == 0
-    found = {path.parent.name: pd.read_csv(path) for path in tmp_path.glob("*/*/*/cases.csv")}
+    options = ["--profile", "small", "--data", str(tmp_path / "data"), "--dataset", "small", "--no-report"]
+    for row in ("Dice, MC dropout", "CE, temperature"):
+        assert command.main(table, [*options, "--results", str(tmp_path / "runs"), "--row", row]) == 0
+    found = {path.parent.name: pd.read_csv(path) for path in tmp_path.glob("runs/*/*/*/cases.csv")}
     assert set(found) == {"dice--mc-dropout-seed0", "ce-seed0", "ce--temperature-seed0"}
     for cases in found.values():
-        assert len(cases) == len(data.split["test"]) + len(data.split["validation"])
+        assert cases["set"].value_counts().to_dict() == {"test": 4, "validation": 2}
     assert found["ce-seed0"]["dice"].equals(found["ce--temperature-seed0"]["dice"])
-    model = keras.saving.load_model(next(tmp_path.glob("*/*/ce-seed0/model.keras")), compile=False)
+    model = keras.saving.load_model(next(tmp_path.glob("runs/*/*/ce-seed0/model.keras")), compile=False)
     assert model.input_shape == (None, None, None, None, 1)
