@@ -82,8 +82,8 @@ class Run:
         return {row: min(cells, key=lambda cell: cell.seed) for row, cells in self.by_row.items()}
 
     def frames(self, part="test"):
-        """`{row: frames of the cases of a set, one per seed}`."""
-        return {row: [cell.cases(part) for cell in cells] for row, cells in self.by_row.items()}
+        """`{row: frames of the cases of a set, one per seed}`, with the columns of `Study.derive`."""
+        return {row: [self.study.derive(cell.cases(part)) for cell in cells] for row, cells in self.by_row.items()}
 
     @functools.cached_property
     def histories(self):
@@ -131,30 +131,38 @@ class Run:
     def scores(self, part="test"):
         """`{row: frame of the compared columns by case}`, means over seeds."""
         return {
-            row: self.study.derive(pd.concat(frames)).groupby("case")[list(self.study.compared)].mean()
+            row: pd.concat(frames).groupby("case")[list(self.study.compared)].mean()
             for row, frames in self.frames(part).items()
         }
 
+    def both(self, first, second):
+        """`{label: (scores of a row, scores of another)}` by case, of the measures that some case has in both."""
+        scores, both = self.scores(), {}
+        if first in scores and second in scores:
+            for column, label in self.study.compared.items():
+                pair = scores[first][column], scores[second][column]
+                if (pair[0] - pair[1]).notna().any():
+                    both[label] = pair
+        return both
+
     @functools.cached_property
     def pairs(self):
-        """`(row, against, scores of the row, scores of the other)` of all rows that are compared with another."""
-        scores, pairs = self.scores(), []
-        for row, values in scores.items():
-            against = self.study.against(self, row)
-            if against in scores and against != row:
-                pairs.append((row, against, values, scores[against]))
-        return pairs
+        """`(row, against, measure, scores of the row, scores of the other)` of rows that are compared with another."""
+        against = {row: self.study.against(self, row) for row in self.by_row}
+        return [
+            (row, other, label, *pair)
+            for row, other in against.items()
+            if other != row
+            for label, pair in self.both(row, other).items()
+        ]
 
     @functools.cached_property
     def comparison(self):
         """Difference of each row to another, over test cases (means of seeds), with bootstrap interval."""
         lines = []
-        for row, against, values, others in self.pairs:
-            for measure, label in self.study.compared.items():
-                if (values[measure] - others[measure]).isna().all():
-                    continue  # No case has the measure in both rows.
-                difference = statistics.paired_bootstrap(values[measure], others[measure])
-                lines.append({"row": row, "against": against, "measure": label, **difference._asdict()})
+        for row, against, measure, *pair in self.pairs:
+            difference = statistics.paired_bootstrap(*pair)
+            lines.append({"row": row, "against": against, "measure": measure, **difference._asdict()})
         return pd.DataFrame(lines, columns=["row", "against", "measure", "mean", "low", "high"])
 
     @functools.cached_property
@@ -198,3 +206,9 @@ def mean_over_cases(values):
 def plain(value):
     """A number that has no interval."""
     return statistics.Interval(float(value), math.nan, math.nan)
+
+
+def spread_over_seeds(frames, names):
+    """`{<name>_seeds: standard deviation over seeds of the mean over cases}`; NaN for one seed."""
+    means = pd.DataFrame([cases[names].mean() for cases in frames])
+    return {f"{name}_seeds": plain(means[name].std()) for name in names}

@@ -35,12 +35,12 @@ def draw(run):
             "Training images with foreground: soft Dice without dropout at the end against the last difficulty. First "
             "seed; a dot is an image.",
         )
-    return figures | panel_figures(
-        run,
-        "panel",
-        lambda which, case, rows: plots.qualitative_panel(rows, f"{title}\n{which} case: {case}"),
-        lambda which, case, rows: f"The {which} test case, {case}: the slice with most foreground. Rule: {RULE}.",
-    )
+    return figures | panel_figures(run, panel=_panel)
+
+
+def _panel(run, which, case, rows):
+    caption = f"The {which} test case, {case}: the slice with most foreground. Rule: {RULE}."
+    return plots.qualitative_panel(rows, f"{run.title}\n{which} case: {case}"), caption
 
 
 def refreshes(run):

@@ -17,7 +17,7 @@ from experiments.mehrtash2020.published import (
     published,
 )
 from experiments.mehrtash2020.segments import detection_lines, prediction_lines, segment_lines, subset_lines
-from experiments.run import NOTHING, mean_over_cases, plain
+from experiments.run import NOTHING, mean_over_cases, plain, spread_over_seeds
 from keras_uq import metrics, statistics
 
 OURS = {
@@ -81,6 +81,8 @@ class Study(study.Study):
         f"and with 10,000. Bold in the paper: p below {SIGNIFICANT}. With 100 resamples p is 0 or at least 0.02."
     )
     draw = staticmethod(figures.draw)
+    published = staticmethod(published)
+    parts = staticmethod(parts)
 
     def departures(self, data, about):
         application = APPLICATIONS[application_of(about)]
@@ -89,12 +91,6 @@ class Study(study.Study):
             return []
         return [f"{wanted} is not there: corrupted test scans alone stand for scans unlike the training's"]
 
-    def published(self, run):
-        return published(run)
-
-    def parts(self, run):
-        return parts(run)
-
     def measure(self, run, frames):
         """Mean over cases and networks, with the range from the 2.5th to the 97.5th percentile; `..._mean` a bootstrap
         one.
@@ -102,18 +98,15 @@ class Study(study.Study):
         Raises:
             ImpossibleScores: If a case's NLL is below 2.4554 / 2 times its Brier score (sum over classes).
         """
-        frames = [self.derive(cases) for cases in frames]
         together = pd.concat(frames)
         _check(together)
         measured = {name: _range(together[name]) for name in MEASURES if name in together}
         cases = together.groupby("case").mean(numeric_only=True)
         for name in ("nll", "brier", "ece_percent", "dice"):
             measured[f"{name}_mean"] = mean_over_cases(cases[name])
-        seeds = pd.DataFrame([cases.mean(numeric_only=True) for cases in frames])
+        measured |= spread_over_seeds(frames, ["nll", "dice"])
         distances = together[[name for name in DISTANCE if name in together]].to_numpy().ravel()
         numbers = {
-            "nll_seeds": seeds["nll"].std(ddof=1) if len(frames) > 1 else math.nan,
-            "dice_seeds": seeds["dice"].std(ddof=1) if len(frames) > 1 else math.nan,
             "hd95_missing": metrics.average_cases(distances).missing,
             "segments": len(distances),
             **{name: together[name].mean() for name in FURTHER if name in together},

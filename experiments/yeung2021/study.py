@@ -1,13 +1,11 @@
 """What the tables of Yeung et al. (2021) measure: calibration of the softmax, and overlap."""
 
-import math
-
 import numpy as np
 import pandas as pd
 
 from data_prep.pictures import COLLECTIONS
 from experiments import study
-from experiments.run import plain, read_published
+from experiments.run import read_published, spread_over_seeds
 from experiments.yeung2021 import figures
 from experiments.yeung2021.scoring import as_picture
 from keras_uq import statistics
@@ -115,9 +113,7 @@ class Study(study.Study):
         names = [*MEASURES, *OURS]
         pictures = pd.concat(frames).groupby("case")[names].mean()
         measured = {name: statistics.mean_interval(pictures[name], normal=True) for name in names}
-        seeds = pd.DataFrame([cases[names].mean() for cases in frames])
-        spreads = {f"{name}_seeds": seeds[name].std(ddof=1) if len(frames) > 1 else math.nan for name in COMPARED}
-        return measured | {name: plain(value) for name, value in spreads.items()}
+        return measured | spread_over_seeds(frames, [*COMPARED])
 
     def against(self, run, row):
         base = row.removesuffix("++")
@@ -127,11 +123,10 @@ class Study(study.Study):
         """Rank-sum test, as in the paper, and signed-rank test, since the pictures are the same, of each pair of
         rows."""
         lines = []
-        for row, other, values, others in run.pairs:
-            for column, label in COMPARED.items():
-                for name, test in (("rank-sum", statistics.rank_sum), ("signed-rank", statistics.signed_rank)):
-                    result = test(values[column].to_numpy(), others[column].to_numpy())
-                    lines.append({"row": row, "against": other, "measure": label, "test": name, **result._asdict()})
+        for row, other, label, values, others in run.pairs:
+            for name, test in (("rank-sum", statistics.rank_sum), ("signed-rank", statistics.signed_rank)):
+                result = test(values.to_numpy(), others.to_numpy())
+                lines.append({"row": row, "against": other, "measure": label, "test": name, **result._asdict()})
         return pd.DataFrame(lines, columns=["row", "against", "measure", "test", *statistics.PairTest._fields])
 
     def notes(self, run):

@@ -1,12 +1,10 @@
 """What the tables of Zhang et al. (2025) measure: overlap of whole volumes, and what the adaptive weights did."""
 
-import math
-
 import numpy as np
 import pandas as pd
 
 from experiments import study
-from experiments.run import mean_over_cases, plain, read_published
+from experiments.run import mean_over_cases, plain, read_published, spread_over_seeds
 from experiments.zhang2025 import figures
 from experiments.zhang2025.protocol import DICE_CE, NETWORKS, PRICES, adaptive, published_name, tversky
 from experiments.zhang2025.scoring import SCORES
@@ -97,16 +95,14 @@ class Study(study.Study):
     def measure(self, run, frames):
         """Means over test cases in percent (each the mean of its networks) with bootstrap intervals; std and
         extremes."""
-        together = pd.concat([self.derive(cases) for cases in frames])
+        together = pd.concat(frames)
         cases = together.groupby("case").mean(numeric_only=True)
         measured = {}
         for name, column in COLUMNS.items():
             measured[name] = mean_over_cases(cases[column])
             values = {"std": cases[column].std(ddof=1), "best": together[column].max(), "worst": together[column].min()}
             measured |= {f"{name}_{what}": plain(value) for what, value in values.items()}
-        seeds = [self.derive(cases)["dice"].mean() for cases in frames]
-        measured["dsc_seeds"] = plain(np.std(seeds, ddof=1) if len(frames) > 1 else math.nan)
-        return measured
+        return measured | {"dsc_seeds": spread_over_seeds(frames, ["dice"])["dice_seeds"]}
 
     def derive(self, cases):
         return cases.assign(**{name: 100 * cases[name] for name in SCORES})
@@ -117,15 +113,10 @@ class Study(study.Study):
         Reference:
             Zhang et al. (2025) compare means alone.
         """
-        scores, lines = run.scores(), []
+        lines = []
         for question, pairs in QUESTIONS.items():
             for first, second in pairs:
-                if first not in scores or second not in scores:
-                    continue
-                for column, label in COMPARED.items():
-                    pair = (scores[first][column], scores[second][column])
-                    if (pair[0] - pair[1]).isna().all():
-                        continue  # No case has the score in both rows.
+                for label, pair in run.both(first, second).items():
                     line = {"question": question, "row": first, "against": second, "measure": label}
                     line |= statistics.paired_bootstrap(*pair)._asdict()
                     lines.append(line | {"p, signed-rank": statistics.signed_rank(*pair).p})
