@@ -15,6 +15,12 @@ from keras_uq import statistics
 
 PUBLISHED = Path(__file__).parent.parent / "results" / "published"
 NOTHING = statistics.Interval(math.nan, math.nan, math.nan)
+# -log(1 - q) >= 2.4554 q^2 for every q: probabilities of two classes cannot have less, whatever the labels.
+LEAST_NLL_OF_BRIER = 2.4554
+
+
+class ImpossibleScores(AssertionError):
+    """A record with an NLL that is impossible for its Brier score."""
 
 
 class Cell(Record):
@@ -38,11 +44,7 @@ class Cell(Record):
 class Run:
     """The folder of a run. Everything is read or worked out when it is asked for first, and then kept.
 
-    Args:
-        folder: That holds `run.json` and a folder for each cell.
-
-    Attributes:
-        about: What the run says about itself; `run["rows"]` is short for `run.about["rows"]`.
+    `run["rows"]` is short for `run.about["rows"]`: what the run says about itself in `run.json`.
     """
 
     def __init__(self, folder):
@@ -195,6 +197,18 @@ class Run:
 def read_published(name):
     """A published table as printed, strings."""
     return pd.read_csv(PUBLISHED / f"{name}.csv", dtype=str, keep_default_na=False)
+
+
+def joined_flags(*flags):
+    """The codes of several flags, each once."""
+    return ";".join(dict.fromkeys(code for flag in flags for code in flag.split(";") if code))
+
+
+def check_possible(cases, nll="nll", brier="brier", least=LEAST_NLL_OF_BRIER):
+    """Raise `ImpossibleScores` if a case's NLL is below `least` times its Brier score."""
+    below = cases[cases[nll] < least * cases[brier] - 1e-9]
+    if len(below):
+        raise ImpossibleScores(f"{below['case'].iloc[0]}: NLL {below[nll].iloc[0]} for its Brier score.")
 
 
 def mean_over_cases(values):

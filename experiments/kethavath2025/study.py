@@ -108,14 +108,7 @@ class Study(study.Study):
         return cases.assign(soft_dice=soft)
 
     def tests(self, run):
-        """Do the losses differ? ANOVA and Friedman's test over volumes, and for the lesson ANOVA over slices.
-
-        One line for each measure, set of cases, test and unit; a volume's value is the mean over seeds. Sets of fewer
-        than two cases and runs of fewer than three rows have none.
-
-        Reference:
-            Kethavath et al. (2025), Section 4.3.
-        """
+        """Do the losses differ, over volumes (means of seeds) and, for the lesson, over slices? Section 4.3."""
         lines = []
         for part in ("validation", "test"):
             scores = run.scores(part)

@@ -8,16 +8,9 @@ import pandas as pd
 from experiments import study
 from experiments.mehrtash2020 import figures
 from experiments.mehrtash2020.protocol import APPLICATIONS
-from experiments.mehrtash2020.published import (
-    DISTANCE,
-    LEAST_NLL_OF_BRIER,
-    MEASURES,
-    application_of,
-    parts,
-    published,
-)
+from experiments.mehrtash2020.published import DISTANCE, MEASURES, application_of, parts, published
 from experiments.mehrtash2020.segments import detection_lines, prediction_lines, segment_lines, subset_lines
-from experiments.run import NOTHING, mean_over_cases, plain, spread_over_seeds
+from experiments.run import LEAST_NLL_OF_BRIER, NOTHING, check_possible, mean_over_cases, plain, spread_over_seeds
 from keras_uq import metrics, statistics
 
 OURS = {
@@ -49,10 +42,6 @@ COMPARED = {
 HIGHER = ("dice",)
 # Section VI-E.
 SIGNIFICANT = 0.01
-
-
-class ImpossibleScores(AssertionError):
-    """A record with an NLL that is impossible for its Brier score."""
 
 
 class Study(study.Study):
@@ -92,14 +81,9 @@ class Study(study.Study):
         return [f"{wanted} is not there: corrupted test scans alone stand for scans unlike the training's"]
 
     def measure(self, run, frames):
-        """Mean over cases and networks, with the range from the 2.5th to the 97.5th percentile; `..._mean` a bootstrap
-        one.
-
-        Raises:
-            ImpossibleScores: If a case's NLL is below 2.4554 / 2 times its Brier score (sum over classes).
-        """
         together = pd.concat(frames)
-        _check(together)
+        for end in ("", "_whole"):  # With K classes, (1 - p)^2 + the others' squares is at most 2 (1 - p)^2.
+            check_possible(together, f"nll{end}", f"brier{end}", LEAST_NLL_OF_BRIER / 2)
         measured = {name: _range(together[name]) for name in MEASURES if name in together}
         cases = together.groupby("case").mean(numeric_only=True)
         for name in ("nll", "brier", "ece_percent", "dice"):
@@ -127,14 +111,7 @@ class Study(study.Study):
         return network if network != row else run["reference"]
 
     def tests(self, run):
-        """What the paper prints bold: is the best row of a measure better than each other? Paired bootstrap over cases.
-
-        One line for each measure and row that is not the best: the difference to the best, and its p with 100
-        resamples, as printed, and with 10,000.
-
-        Reference:
-            Mehrtash et al. (2020), Section VI-E: n = 100, P < 0.01.
-        """
+        """Is the best row of a measure better than each other? Section VI-E: n = 100, printed bold for p < 0.01."""
         lines, scores = [], run.scores()
         for column, label in COMPARED.items():
             means = {row: values[column].mean() for row, values in scores.items()}
@@ -189,14 +166,6 @@ class Study(study.Study):
                 detection_lines(run),
             ),
         ]
-
-
-def _check(cases):
-    """With K classes, (1 - p)^2 + the others' squares is at most 2 (1 - p)^2."""
-    for end in ("", "_whole"):
-        below = cases[cases[f"nll{end}"] < LEAST_NLL_OF_BRIER / 2 * cases[f"brier{end}"] - 1e-9]
-        if len(below):
-            raise ImpossibleScores(f"{below['case'].iloc[0]}: NLL {below[f'nll{end}'].iloc[0]} for its Brier score.")
 
 
 def _range(values):

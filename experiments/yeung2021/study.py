@@ -5,7 +5,7 @@ import pandas as pd
 
 from data_prep.pictures import COLLECTIONS
 from experiments import study
-from experiments.run import read_published, spread_over_seeds
+from experiments.run import check_possible, read_published, spread_over_seeds
 from experiments.yeung2021 import figures
 from experiments.yeung2021.scoring import as_picture
 from keras_uq import statistics
@@ -29,14 +29,8 @@ COMPARED = {
     "brier": "Brier score",
     "dice": "Dice",
 }
-# -log(1 - q) >= 2.4554 q^2 for every q: two classes cannot have less.
-LEAST_NLL_OF_BRIER = 2.4554
 AUGMENTED, TIMES = 3, 5
 TARGETS = (0.90, 0.95)
-
-
-class ImpossibleScores(AssertionError):
-    """A record with an NLL that is impossible for its Brier score and two classes."""
 
 
 class Study(study.Study):
@@ -101,15 +95,8 @@ class Study(study.Study):
         return printed.set_index("gamma" if "gamma" in printed else "loss")
 
     def measure(self, run, frames):
-        """Mean over pictures, each the mean of its seeds, with `1.96 s / sqrt(n)`.
-
-        Raises:
-            ImpossibleScores: If a picture's NLL is below 2.4554 times its Brier score.
-        """
         for cases in frames:
-            below = cases[cases["nll_full"] < LEAST_NLL_OF_BRIER * cases["brier"] - 1e-9]
-            if len(below):
-                raise ImpossibleScores(f"{below['case'].iloc[0]}: NLL {below['nll_full'].iloc[0]} for its Brier score.")
+            check_possible(cases, nll="nll_full")
         names = [*MEASURES, *OURS]
         pictures = pd.concat(frames).groupby("case")[names].mean()
         measured = {name: statistics.mean_interval(pictures[name], normal=True) for name in names}
@@ -120,8 +107,6 @@ class Study(study.Study):
         return base if base != row and base in run["rows"] else run["reference"]
 
     def tests(self, run):
-        """Rank-sum test, as in the paper, and signed-rank test, since the pictures are the same, of each pair of
-        rows."""
         lines = []
         for row, other, label, values, others in run.pairs:
             for name, test in (("rank-sum", statistics.rank_sum), ("signed-rank", statistics.signed_rank)):

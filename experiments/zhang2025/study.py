@@ -4,20 +4,12 @@ import numpy as np
 import pandas as pd
 
 from experiments import study
-from experiments.run import mean_over_cases, plain, read_published, spread_over_seeds
+from experiments.run import joined_flags, mean_over_cases, plain, read_published, spread_over_seeds
 from experiments.zhang2025 import figures
 from experiments.zhang2025.protocol import DICE_CE, NETWORKS, PRICES, adaptive, published_name, tversky
 from experiments.zhang2025.scoring import SCORES
 from keras_uq import statistics
 
-# Columns of the printed tables, and ours of `cases.csv`.
-COLUMNS = {
-    "f2": "f2",
-    "dsc": "dice",
-    "specificity": "specificity",
-    "sensitivity": "sensitivity",
-    "precision": "precision",
-}
 MEASURES = {
     "f2": "F2 (%)",
     "dsc": "DSC (%)",
@@ -25,6 +17,8 @@ MEASURES = {
     "sensitivity": "sensitivity (%)",
     "precision": "precision (%)",
 }
+# The column of `cases.csv` for each column of the printed tables.
+COLUMNS = {name: name for name in MEASURES} | {"dsc": "dice"}
 OURS = {"dsc_std": "std of DSC over cases", "dsc_best": "best DSC (%)", "dsc_worst": "worst DSC (%)"}
 FURTHER = {
     **{f"{name}_std": f"std over cases: {label}" for name, label in MEASURES.items() if name != "dsc"},
@@ -82,10 +76,7 @@ class Study(study.Study):
             frame = read_published(f"zhang2025_{name}")
             frame.index = [published_name(line) for line in frame.to_dict("records")]
             frames.append(frame.drop(columns=["model", "loss", "alpha", "beta"]))
-        flags = [
-            ";".join(dict.fromkeys(code for codes in pair for code in codes.split(";") if code))
-            for pair in zip(*(frame["flag"] for frame in frames))
-        ]
+        flags = [joined_flags(*pair) for pair in zip(*(frame["flag"] for frame in frames))]
         both = frames[0].drop(columns="flag").join(frames[1].drop(columns="flag"))
         return both.assign(flag=flags, dataset="NIH Pancreas-CT")
 
@@ -93,8 +84,6 @@ class Study(study.Study):
         return {"Table 1": ["f2", "dsc"], "Table 2": ["specificity", "sensitivity", "precision"]}
 
     def measure(self, run, frames):
-        """Means over test cases in percent (each the mean of its networks) with bootstrap intervals; std and
-        extremes."""
         together = pd.concat(frames)
         cases = together.groupby("case").mean(numeric_only=True)
         measured = {}
@@ -108,11 +97,6 @@ class Study(study.Study):
         return cases.assign(**{name: 100 * cases[name] for name in SCORES})
 
     def tests(self, run):
-        """Wilcoxon's signed-rank test over test cases (means of seeds) for each question, and the mean difference.
-
-        Reference:
-            Zhang et al. (2025) compare means alone.
-        """
         lines = []
         for question, pairs in QUESTIONS.items():
             for first, second in pairs:
