@@ -69,9 +69,10 @@ class Run:
 
     @functools.cached_property
     def by_row(self):
-        """`{row: its cells}` of the rows that have any, in the order of the table."""
-        cells = {row: [cell for cell in self.cells if cell.row == row] for row in self["rows"]}
-        return {row: of_row for row, of_row in cells.items() if of_row}
+        """`{row: its cells}`, ordered by seed, of the rows that have any, in the order of the table."""
+        cells = sorted(self.cells, key=lambda cell: cell.seed)
+        recorded = {cell.row for cell in cells}
+        return {row: [cell for cell in cells if cell.row == row] for row in self["rows"] if row in recorded}
 
     @functools.cached_property
     def by_seed(self):
@@ -81,7 +82,7 @@ class Run:
     @functools.cached_property
     def first(self):
         """`{row: the cell of its first seed}`, in the order of the table."""
-        return {row: min(cells, key=lambda cell: cell.seed) for row, cells in self.by_row.items()}
+        return {row: cells[0] for row, cells in self.by_row.items()}
 
     def frames(self, part="test"):
         """`{row: frames of the cases of a set, one per seed}`, with the columns of `Study.derive`."""

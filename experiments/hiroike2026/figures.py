@@ -46,7 +46,7 @@ def _panel(run, which, case, rows):
 def refreshes(run):
     """`{row: what its first seed's refreshes measured}` of the rows that have any."""
     records = {}
-    for row, cell in _in_order_of_seeds(run):
+    for row, cell in _refreshed_cells(run):
         record = cell.json(RECORD) if cell.has(RECORD) else {}
         if record.get("refreshes"):
             records.setdefault(row, record)
@@ -56,16 +56,15 @@ def refreshes(run):
 def difficulty_and_dice(run):
     """`{row: (difficulty, soft Dice)}` of training images, first seed, for rows that know difficulties."""
     pairs = {}
-    for row, cell in _in_order_of_seeds(run):
+    for row, cell in _refreshed_cells(run):
         images = cell.frame("training_images.csv").dropna()
         if len(images):
             pairs.setdefault(row, (images["difficulty"].to_numpy(), images["soft_dice"].to_numpy()))
     return pairs
 
 
-def _in_order_of_seeds(run):
-    cells = [(row, cell) for row in (ADAPTIVE, SHUFFLED) for cell in run.by_row.get(row, [])]
-    return sorted(cells, key=lambda entry: (entry[0] != ADAPTIVE, entry[1].seed))
+def _refreshed_cells(run):
+    return [(row, cell) for row in (ADAPTIVE, SHUFFLED) for cell in run.by_row.get(row, [])]
 
 
 def _bands(records, name):

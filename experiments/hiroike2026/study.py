@@ -12,15 +12,6 @@ from experiments.hiroike2026.seeds import by_seed, correlations, cost, gains
 from experiments.run import mean_over_cases, plain, spread_over_seeds
 from keras_uq import metrics, statistics
 
-MEASURES = {"dice": "Dice", "hd95": "HD95 (mm; px of pictures)", "ece_percent": "ECE (%)", "nll": "NLL (nat)"}
-OURS = {"sensitivity": "sensitivity", "precision": "precision", "brier": "Brier score"}
-FURTHER = {
-    "dice_seeds": "std over seeds: Dice",
-    "ece_percent_seeds": "std over seeds: ECE (%)",
-    "nll_seeds": "std over seeds: NLL",
-    "hd95_missing": "cases without HD95",
-    "mutual_information": "mutual information (nat)",
-}
 COMPARED = {"dice": "Dice", "hd95": "HD95", "ece_percent": "ECE (points)", "nll": "NLL"}
 QUESTIONS = {
     "adaptive against the Dice loss": (ADAPTIVE, DICE),
@@ -34,9 +25,15 @@ QUESTIONS = {
 class Study(study.Study):
     """Overlap, distance, calibration, and whether it matters which image gets which epsilon."""
 
-    measures = MEASURES
-    ours = OURS
-    further = FURTHER
+    measures = {"dice": "Dice", "hd95": "HD95 (mm; px of pictures)", "ece_percent": "ECE (%)", "nll": "NLL (nat)"}
+    ours = {"sensitivity": "sensitivity", "precision": "precision", "brier": "Brier score"}
+    further = {
+        "dice_seeds": "std over seeds: Dice",
+        "ece_percent_seeds": "std over seeds: ECE (%)",
+        "nll_seeds": "std over seeds: NLL",
+        "hd95_missing": "cases without HD95",
+        "mutual_information": "mutual information (nat)",
+    }
     compared = COMPARED
     headline = {"dice": "Dice", "ece_percent": "ECE %", "nll": "NLL"}
     interval = "95 % bootstrap interval of the mean over test cases"
@@ -56,7 +53,7 @@ class Study(study.Study):
 
     def published(self, run):
         rows = [DICE, *map(fixed, FIXED), ADAPTIVE, SHUFFLED, REPLAYED]
-        empty = dict.fromkeys((*MEASURES, "flag"), "")
+        empty = dict.fromkeys((*self.measures, "flag"), "")
         return pd.DataFrame([{**empty, "dataset": ""}] * len(rows), index=rows)
 
     def measure(self, run, frames):
@@ -66,7 +63,7 @@ class Study(study.Study):
             "hd95_missing": metrics.average_cases(together["hd95"].to_numpy()).missing,
             "mutual_information": together["mutual_information"].mean(),
         }
-        measured = {name: mean_over_cases(cases[name]) for name in (*MEASURES, *OURS)}
+        measured = {name: mean_over_cases(cases[name]) for name in (*self.measures, *self.ours)}
         spreads = spread_over_seeds(frames, ["dice", "ece_percent", "nll"])
         return measured | spreads | {name: plain(value) for name, value in others.items()}
 

@@ -13,32 +13,7 @@ from experiments.mehrtash2020.segments import detection_lines, prediction_lines,
 from experiments.run import LEAST_NLL_OF_BRIER, NOTHING, check_possible, mean_over_cases, plain, spread_over_seeds
 from keras_uq import metrics, statistics
 
-OURS = {
-    "nll_mean": "NLL, mean",
-    "brier_mean": "Brier, mean",
-    "ece_percent_mean": "ECE, mean (%)",
-    "dice_mean": "Dice, mean",
-}
-FURTHER = {
-    "nll_seeds": "std over seeds: NLL",
-    "dice_seeds": "std over seeds: Dice",
-    "brier_normalised": "Brier with the 1/K of Eq. 4",
-    "ece_15_percent": "ECE with 15 bins (%)",
-    "ece_foreground_percent": "ECE of the foreground's probability (%)",
-    "asd_mm": "average surface distance (mm)",
-    "hd95_missing": "segments without HD95",
-    "segments": "of",
-    "temperature": "temperature",
-}
-COMPARED = {
-    "nll": "NLL",
-    "nll_whole": "NLL, whole volume",
-    "brier": "Brier",
-    "ece": "ECE",
-    "dice": "Dice",
-    "hd95": "HD95 (mm)",
-}
-# Lower is better but for this.
+# Higher is better; for all other measures, lower is.
 HIGHER = ("dice",)
 # Section VI-E.
 SIGNIFICANT = 0.01
@@ -48,9 +23,31 @@ class Study(study.Study):
     """Two losses, each as it is, with Monte Carlo dropout, as an ensemble and at a temperature."""
 
     measures = MEASURES
-    ours = OURS
-    further = FURTHER
-    compared = COMPARED
+    ours = {
+        "nll_mean": "NLL, mean",
+        "brier_mean": "Brier, mean",
+        "ece_percent_mean": "ECE, mean (%)",
+        "dice_mean": "Dice, mean",
+    }
+    further = {
+        "nll_seeds": "std over seeds: NLL",
+        "dice_seeds": "std over seeds: Dice",
+        "brier_normalised": "Brier with the 1/K of Eq. 4",
+        "ece_15_percent": "ECE with 15 bins (%)",
+        "ece_foreground_percent": "ECE of the foreground's probability (%)",
+        "asd_mm": "average surface distance (mm)",
+        "hd95_missing": "segments without HD95",
+        "segments": "of",
+        "temperature": "temperature",
+    }
+    compared = {
+        "nll": "NLL",
+        "nll_whole": "NLL, whole volume",
+        "brier": "Brier",
+        "ece": "ECE",
+        "dice": "Dice",
+        "hd95": "HD95 (mm)",
+    }
     headline = {"nll": "NLL", "ece_percent": "ECE %", "dice_segment1": "Dice 1"}
     interval = "from the 2.5th to the 97.5th percentile over test cases and networks, as printed"
     overview = "{nll:.3f} / {brier:.3f} / {ece_percent:.2f} / {dice_mean:.3f}"
@@ -93,7 +90,7 @@ class Study(study.Study):
         numbers = {
             "hd95_missing": metrics.average_cases(distances).missing,
             "segments": len(distances),
-            **{name: together[name].mean() for name in FURTHER if name in together},
+            **{name: together[name].mean() for name in self.further if name in together},
         }
         return measured | {name: plain(value) for name, value in numbers.items()}
 
@@ -113,7 +110,7 @@ class Study(study.Study):
     def tests(self, run):
         """Is the best row of a measure better than each other? Section VI-E: n = 100, printed bold for p < 0.01."""
         lines, scores = [], run.scores()
-        for column, label in COMPARED.items():
+        for column, label in self.compared.items():
             means = {row: values[column].mean() for row, values in scores.items()}
             defined = {row: value for row, value in means.items() if not math.isnan(value)}
             if len(defined) < 2:

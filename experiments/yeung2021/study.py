@@ -10,25 +10,6 @@ from experiments.yeung2021 import figures
 from experiments.yeung2021.scoring import as_picture
 from keras_uq import statistics
 
-MEASURES = {
-    "nll": "NLL of the foreground (nat)",
-    "brier": "Brier score",
-    "dice": "Dice",
-    "jaccard": "Jaccard",
-}
-OURS = {"nll_full": "NLL, full (nat)", "precision": "precision", "sensitivity": "recall"}
-FURTHER = {
-    "nll_full_seeds": "std over seeds: NLL, full",
-    "nll_seeds": "std over seeds: NLL of the foreground",
-    "brier_seeds": "std over seeds: Brier",
-    "dice_seeds": "std over seeds: Dice",
-}
-COMPARED = {
-    "nll_full": "NLL, full",
-    "nll": "NLL of the foreground",
-    "brier": "Brier score",
-    "dice": "Dice",
-}
 AUGMENTED, TIMES = 3, 5
 TARGETS = (0.90, 0.95)
 
@@ -36,10 +17,25 @@ TARGETS = (0.90, 0.95)
 class Study(study.Study):
     """Calibration of the softmax and overlap, picture by picture."""
 
-    measures = MEASURES
-    ours = OURS
-    further = FURTHER
-    compared = COMPARED
+    measures = {
+        "nll": "NLL of the foreground (nat)",
+        "brier": "Brier score",
+        "dice": "Dice",
+        "jaccard": "Jaccard",
+    }
+    ours = {"nll_full": "NLL, full (nat)", "precision": "precision", "sensitivity": "recall"}
+    further = {
+        "nll_full_seeds": "std over seeds: NLL, full",
+        "nll_seeds": "std over seeds: NLL of the foreground",
+        "brier_seeds": "std over seeds: Brier",
+        "dice_seeds": "std over seeds: Dice",
+    }
+    compared = {
+        "nll_full": "NLL, full",
+        "nll": "NLL of the foreground",
+        "brier": "Brier score",
+        "dice": "Dice",
+    }
     headline = {"nll": "NLL fg", "brier": "Brier", "dice": "Dice", "nll_full": "NLL\nfull"}
     interval = "95 % interval over test pictures, 1.96 s / sqrt(n), of each picture's mean over seeds"
     overview = "{nll:.3f} / {nll_full:.3f} / {brier:.3f} / {dice:.3f}"
@@ -90,17 +86,17 @@ class Study(study.Study):
         collection = COLLECTIONS.get(run["dataset"])
         wanted = collection.name if collection and (printed["dataset"] == collection.name).any() else "DRIVE"
         printed = printed[printed["dataset"] == wanted].copy()
-        for name in MEASURES:
+        for name in self.measures:
             printed[name] = printed[name] + " [" + printed[f"{name}_low"] + ", " + printed[f"{name}_high"] + "]"
         return printed.set_index("gamma" if "gamma" in printed else "loss")
 
     def measure(self, run, frames):
         for cases in frames:
             check_possible(cases, nll="nll_full")
-        names = [*MEASURES, *OURS]
+        names = [*self.measures, *self.ours]
         pictures = pd.concat(frames).groupby("case")[names].mean()
         measured = {name: statistics.mean_interval(pictures[name], normal=True) for name in names}
-        return measured | spread_over_seeds(frames, [*COMPARED])
+        return measured | spread_over_seeds(frames, [*self.compared])
 
     def against(self, run, row):
         base = row.removesuffix("++")
@@ -182,12 +178,12 @@ def by_seed(run):
     """
     lines = []
     for row, cells in run.by_row.items():
-        for cell in sorted(cells, key=lambda cell: cell.seed):
-            cases, other = cell.cases(), STUDY.against(run, row)
+        for cell in cells:
+            cases, other = cell.cases(), run.study.against(run, row)
             line = {"row": row, "seed": str(cell.seed), **_epochs(cell.frame("history.csv"))}
-            line |= {label: cases[column].mean() for column, label in COMPARED.items()}
+            line |= {label: cases[column].mean() for column, label in run.study.compared.items()}
             partner = run.by_seed.get((other, cell.seed)) if other != row else None
-            for column, label in COMPARED.items():
+            for column, label in run.study.compared.items():
                 text = ""
                 if partner is not None:
                     difference = statistics.paired_bootstrap(cases[column], partner.cases()[column])

@@ -19,18 +19,6 @@ MEASURES = {
 }
 # The column of `cases.csv` for each column of the printed tables.
 COLUMNS = {name: name for name in MEASURES} | {"dsc": "dice"}
-OURS = {"dsc_std": "std of DSC over cases", "dsc_best": "best DSC (%)", "dsc_worst": "worst DSC (%)"}
-FURTHER = {
-    **{f"{name}_std": f"std over cases: {label}" for name, label in MEASURES.items() if name != "dsc"},
-    **{f"{name}_best": f"best: {label}" for name, label in MEASURES.items() if name != "dsc"},
-    "dsc_seeds": "std over seeds: DSC (%)",
-}
-COMPARED = {
-    "dice": "DSC (points)",
-    "f2": "F2 (points)",
-    "sensitivity": "sensitivity (points)",
-    "precision": "precision (points)",
-}
 # What the paper says, and what it leaves out, as pairs of rows: the first against the second.
 QUESTIONS = {
     "adaptive weights against Tversky alone": [
@@ -51,9 +39,18 @@ class Study(study.Study):
     """Overlap of whole volumes, and what the adaptive weights did."""
 
     measures = MEASURES
-    ours = OURS
-    further = FURTHER
-    compared = COMPARED
+    ours = {"dsc_std": "std of DSC over cases", "dsc_best": "best DSC (%)", "dsc_worst": "worst DSC (%)"}
+    further = {
+        **{f"{name}_std": f"std over cases: {label}" for name, label in MEASURES.items() if name != "dsc"},
+        **{f"{name}_best": f"best: {label}" for name, label in MEASURES.items() if name != "dsc"},
+        "dsc_seeds": "std over seeds: DSC (%)",
+    }
+    compared = {
+        "dice": "DSC (points)",
+        "f2": "F2 (points)",
+        "sensitivity": "sensitivity (points)",
+        "precision": "precision (points)",
+    }
     headline = {"dsc": "DSC", "f2": "F2", "precision": "prec."}
     interval = "95 % bootstrap interval of the mean over test cases"
     overview = "{dsc:.2f} ± {dsc_std:.2f} / {f2:.2f}"
