@@ -71,13 +71,7 @@ def run(jobs, folder, store, tensorboard=None, pause=PAUSE):
 
 
 def run_one(job, folder, store, tensorboard=None):
-    """Run one job unless it, or one with its configuration, has a record.
-
-    Args:
-        job: The `Job`; its inputs have records.
-        folder: Of the run.
-        store: The `Store` of all records.
-        tensorboard: Folder of logs, or `None`.
+    """Run one job whose inputs have records, unless it, or one with its configuration, has a record.
 
     Raises:
         Busy: If another process works on it.

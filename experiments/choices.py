@@ -49,7 +49,6 @@ class Steps(Described):
         return min(epochs, USEFUL_STEPS * self.every)
 
     def scaled(self, share):
-        """The same number of steps in `share` of the epochs."""
         return dataclasses.replace(self, every=max(round(self.every * share), 1))
 
     def callback(self, settings):
@@ -67,7 +66,6 @@ class Plateau(Described):
     min_delta: float | None = setting("what counts as progress", 1e-3, key="plateau_delta")
 
     def useful_epochs(self, epochs):
-        """All of them: nobody knows when the rate will fall."""
         return epochs
 
     def scaled(self, share):
@@ -79,7 +77,7 @@ class Plateau(Described):
         return ReduceLROnPlateau(settings.monitor, self.factor, self.epochs, mode=mode, **self.details())
 
     def details(self):
-        """Further arguments of `ReduceLROnPlateau`."""
+        """Arguments of `ReduceLROnPlateau` that the paper's code sets."""
         return {"min_delta": self.min_delta}
 
 
@@ -99,7 +97,6 @@ class Volumes(Described):
     rank = 3
 
     def described(self):
-        """Named, since slices are not."""
         return {"input of the network": "whole volumes"}
 
 

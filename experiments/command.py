@@ -34,8 +34,8 @@ def main(tables, arguments=None, every=False):
         every: Run all of them where no dataset is named.
 
     Returns:
-        The exit status, the highest of the tables: 0; 1 if a cell has no result; 2 for data or arguments that cannot be
-        used, with an explanation.
+        The exit status: 0; 1 if a cell has no result; 2 for data or arguments that cannot be used. The highest of all
+        tables.
     """
     tables = list(tables) if isinstance(tables, (list, tuple)) else [tables]
     options = parser(tables[0]).parse_args(arguments)
@@ -143,10 +143,7 @@ def _print_cases(data):
 
 
 def own_row(name):
-    """A row for a loss of the user's own.
-
-    Args:
-        name: `module:Class`, importable from the working folder; or `module:object` for a loss with arguments.
+    """A row for a loss of the user's own: `module:Class`, importable from the working folder, or `module:object`.
 
     Raises:
         ValueError: If there is no such loss, or it is none of `keras.losses.Loss`.

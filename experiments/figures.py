@@ -30,19 +30,18 @@ def choose_panels(run):
     temporary.replace(run.folder / "panels.npz")
 
 
-def panel_figures(run, name, draw, caption):
-    """A figure of the best and one of the worst case, `{name: figure}`; `None` in place of one without pictures.
+def panel_figures(run, **drawings):
+    """Figures of the best and of the worst case, `{<name>_<which>: (figure, caption)}`; `None` without pictures.
 
     Args:
         run: The `Run`.
-        name: Of the figures, before `_best` and `_worst`.
-        draw: `(which, case, {row: {kind: picture}}) -> figure`.
-        caption: `(which, case, {row: {kind: picture}}) -> text`.
+        **drawings: `name=(run, which, case, {row: {kind: picture}}) -> (figure, caption)`.
     """
     figures = {}
     for which in ("best", "worst"):
         panels = run.panels(which)
-        figures[f"{name}_{which}"] = panels and (draw(which, *panels), caption(which, *panels))
+        for name, draw in drawings.items():
+            figures[f"{name}_{which}"] = panels and draw(run, which, *panels)
     return figures
 
 

@@ -84,7 +84,6 @@ class Job:
 
     @functools.cached_property
     def digest(self):
-        """sha256 of the configuration."""
         return digest(self.config)
 
     @functools.cached_property
@@ -109,25 +108,20 @@ def plan(table, settings, data, seeds, row=None, seed=None):
         seed: The only seed to run. Rows made from all seeds are then left out.
 
     Raises:
-        ValueError: For a row that the table lacks, that needs itself, or that is made from all seeds and asked for with
-            one.
+        ValueError: If the table lacks the row, the row needs itself, or it is made from all seeds and one is given.
     """
     seeds = list(seeds) if seed is None else [seed]
-    jobs, rows_with_loss = {}, {}
-
-    def with_loss(wanted):
-        if wanted.name not in rows_with_loss:
-            rows_with_loss[wanted.name] = wanted.of(data)
-        return rows_with_loss[wanted.name]
+    jobs = {}
+    with_loss = functools.cache(lambda name: table.row(name).of(data))
 
     def add(name, number, above=()):
         if name in above:
             raise ValueError(f"Row {name!r} needs itself as input.")
         if (name, number) not in jobs:
-            wanted = table.row(name)
+            wanted = with_loss(name)
             input_seeds = dict(wanted.seeds.of(seeds)).get(number, [number])
             inputs = tuple(add(other, member, (*above, name)) for other in wanted.inputs for member in input_seeds)
-            jobs[name, number] = Job(table, settings, data, with_loss(wanted), number, inputs)
+            jobs[name, number] = Job(table, settings, data, wanted, number, inputs)
         return jobs[name, number]
 
     rows = table.rows if row is None else [table.row(row)]

@@ -28,9 +28,6 @@ class DamagedRecord(ValueError):
 class Record:
     """The record of a cell, each file read once and compared with its sha256.
 
-    Args:
-        folder: Of the cell.
-
     Raises:
         FileNotFoundError: If the folder holds no record.
         DamagedRecord: If its provenance cannot be read.
@@ -58,12 +55,10 @@ class Record:
 
     @property
     def row(self):
-        """Name of the row."""
         return self.config["row"]
 
     @property
     def seed(self):
-        """Of the cell."""
         return self.config["seed"]
 
     @property
@@ -77,11 +72,7 @@ class Record:
         return (self.folder / name).exists() if files is None else name in files
 
     def read(self, name):
-        """The bytes of a file of the record.
-
-        Raises:
-            DamagedRecord: If the file is gone or is not what it was.
-        """
+        """The bytes of a file of the record. Raises `DamagedRecord` if it is gone or is not what it was."""
         if name not in self._bytes:
             try:
                 content = (self.folder / name).read_bytes()
@@ -94,7 +85,6 @@ class Record:
         return self._bytes[name]
 
     def json(self, name):
-        """A JSON file of the record."""
         return json.loads(self.read(name))
 
     def check(self):

@@ -36,14 +36,9 @@ def main(arguments=None):
 
 
 def write(run, figures=False):
-    """Write `table.csv`, `comparison.csv`, `tests.csv`, `table.md` and `report.html` of a run.
+    """Write `table.csv`, `comparison.csv`, `tests.csv`, `table.md` and `report.html` of a run; return the Markdown.
 
-    Args:
-        run: The `Run`.
-        figures: Draw its figures first. Those whose pictures are not on this machine stay as they are.
-
-    Returns:
-        The Markdown table.
+    With `figures`, draw them first. Those whose pictures are not on this machine stay as they are.
     """
     for name, digits in DIGITS.items():
         text = getattr(run, name).to_csv(index=False, float_format=digits, lineterminator="\n")

@@ -19,9 +19,7 @@ SETTINGS = "PROFILE DATA DATASET SEEDS ROW SEED EPOCHS FILTERS LOSS FOREGROUND S
 
 
 def main(environment=os.environ):
-    """Run the table or the paper that `TARGET` names.
-
-    Every table has a process of its own, so that one that fails or is killed does not keep the others from running.
+    """Run the table or the paper that `TARGET` names, each table in its own process: one that fails stops no other.
 
     Args:
         environment: `TARGET` is a paper, or a table of `PAPER`; each of `SETTINGS` that is not empty becomes an option.
@@ -48,11 +46,7 @@ def main(environment=os.environ):
 
 
 def find_tables(target, paper):
-    """The tables that are meant, as `[(paper, table), ...]`.
-
-    Args:
-        target: A paper, or a table of `paper`.
-        paper: Of the table.
+    """The tables that are meant, as `[(paper, table), ...]`: those of a paper, or one of `paper`.
 
     Raises:
         ValueError: If there is no such paper or table; the message lists those that there are.

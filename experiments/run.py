@@ -15,6 +15,12 @@ from keras_uq import statistics
 
 PUBLISHED = Path(__file__).parent.parent / "results" / "published"
 NOTHING = statistics.Interval(math.nan, math.nan, math.nan)
+# -log(1 - q) >= 2.4554 q^2 for every q: probabilities of two classes cannot have less, whatever the labels.
+LEAST_NLL_OF_BRIER = 2.4554
+
+
+class ImpossibleScores(AssertionError):
+    """A record with an NLL that is impossible for its Brier score."""
 
 
 class Cell(Record):
@@ -38,11 +44,7 @@ class Cell(Record):
 class Run:
     """The folder of a run. Everything is read or worked out when it is asked for first, and then kept.
 
-    Args:
-        folder: That holds `run.json` and a folder for each cell.
-
-    Attributes:
-        about: What the run says about itself; `run["rows"]` is short for `run.about["rows"]`.
+    `run["rows"]` is short for `run.about["rows"]`: what the run says about itself in `run.json`.
     """
 
     def __init__(self, folder):
@@ -67,9 +69,10 @@ class Run:
 
     @functools.cached_property
     def by_row(self):
-        """`{row: its cells}` of the rows that have any, in the order of the table."""
-        cells = {row: [cell for cell in self.cells if cell.row == row] for row in self["rows"]}
-        return {row: of_row for row, of_row in cells.items() if of_row}
+        """`{row: its cells}`, ordered by seed, of the rows that have any, in the order of the table."""
+        cells = sorted(self.cells, key=lambda cell: cell.seed)
+        recorded = {cell.row for cell in cells}
+        return {row: [cell for cell in cells if cell.row == row] for row in self["rows"] if row in recorded}
 
     @functools.cached_property
     def by_seed(self):
@@ -79,11 +82,11 @@ class Run:
     @functools.cached_property
     def first(self):
         """`{row: the cell of its first seed}`, in the order of the table."""
-        return {row: min(cells, key=lambda cell: cell.seed) for row, cells in self.by_row.items()}
+        return {row: cells[0] for row, cells in self.by_row.items()}
 
     def frames(self, part="test"):
-        """`{row: frames of the cases of a set, one per seed}`."""
-        return {row: [cell.cases(part) for cell in cells] for row, cells in self.by_row.items()}
+        """`{row: frames of the cases of a set, one per seed}`, with the columns of `Study.derive`."""
+        return {row: [self.study.derive(cell.cases(part)) for cell in cells] for row, cells in self.by_row.items()}
 
     @functools.cached_property
     def histories(self):
@@ -131,30 +134,38 @@ class Run:
     def scores(self, part="test"):
         """`{row: frame of the compared columns by case}`, means over seeds."""
         return {
-            row: self.study.derive(pd.concat(frames)).groupby("case")[list(self.study.compared)].mean()
+            row: pd.concat(frames).groupby("case")[list(self.study.compared)].mean()
             for row, frames in self.frames(part).items()
         }
 
+    def both(self, first, second):
+        """`{label: (scores of a row, scores of another)}` by case, of the measures that some case has in both."""
+        scores, both = self.scores(), {}
+        if first in scores and second in scores:
+            for column, label in self.study.compared.items():
+                pair = scores[first][column], scores[second][column]
+                if (pair[0] - pair[1]).notna().any():
+                    both[label] = pair
+        return both
+
     @functools.cached_property
     def pairs(self):
-        """`(row, against, scores of the row, scores of the other)` of all rows that are compared with another."""
-        scores, pairs = self.scores(), []
-        for row, values in scores.items():
-            against = self.study.against(self, row)
-            if against in scores and against != row:
-                pairs.append((row, against, values, scores[against]))
-        return pairs
+        """`(row, against, measure, scores of the row, scores of the other)` of rows that are compared with another."""
+        against = {row: self.study.against(self, row) for row in self.by_row}
+        return [
+            (row, other, label, *pair)
+            for row, other in against.items()
+            if other != row
+            for label, pair in self.both(row, other).items()
+        ]
 
     @functools.cached_property
     def comparison(self):
         """Difference of each row to another, over test cases (means of seeds), with bootstrap interval."""
         lines = []
-        for row, against, values, others in self.pairs:
-            for measure, label in self.study.compared.items():
-                if (values[measure] - others[measure]).isna().all():
-                    continue  # No case has the measure in both rows.
-                difference = statistics.paired_bootstrap(values[measure], others[measure])
-                lines.append({"row": row, "against": against, "measure": label, **difference._asdict()})
+        for row, against, measure, *pair in self.pairs:
+            difference = statistics.paired_bootstrap(*pair)
+            lines.append({"row": row, "against": against, "measure": measure, **difference._asdict()})
         return pd.DataFrame(lines, columns=["row", "against", "measure", "mean", "low", "high"])
 
     @functools.cached_property
@@ -189,6 +200,18 @@ def read_published(name):
     return pd.read_csv(PUBLISHED / f"{name}.csv", dtype=str, keep_default_na=False)
 
 
+def joined_flags(*flags):
+    """The codes of several flags, each once."""
+    return ";".join(dict.fromkeys(code for flag in flags for code in flag.split(";") if code))
+
+
+def check_possible(cases, nll="nll", brier="brier", least=LEAST_NLL_OF_BRIER):
+    """Raise `ImpossibleScores` if a case's NLL is below `least` times its Brier score."""
+    below = cases[cases[nll] < least * cases[brier] - 1e-9]
+    if len(below):
+        raise ImpossibleScores(f"{below['case'].iloc[0]}: NLL {below[nll].iloc[0]} for its Brier score.")
+
+
 def mean_over_cases(values):
     """Mean of a score over the cases that have it, with its bootstrap interval; NaN if none has."""
     defined = values.dropna()
@@ -198,3 +221,9 @@ def mean_over_cases(values):
 def plain(value):
     """A number that has no interval."""
     return statistics.Interval(float(value), math.nan, math.nan)
+
+
+def spread_over_seeds(frames, names):
+    """`{<name>_seeds: standard deviation over seeds of the mean over cases}`; NaN for one seed."""
+    means = pd.DataFrame([cases[names].mean() for cases in frames])
+    return {f"{name}_seeds": plain(means[name].std()) for name in names}

@@ -38,14 +38,7 @@ class Scorer:
         self.lines, self.panels = [], {}
 
     def run(self, track=list):
-        """Predict and score all cases.
-
-        Args:
-            track: Wraps lists of cases, for a progress bar.
-
-        Returns:
-            `{file name: lines}` of the cell's tables, and the panels.
-        """
+        """Predict and score all cases. Returns `{file name: lines}` of the cell's tables, and the panels."""
         for number, part, case in numbered_cases(self.data, track):
             image, mask = np.asarray(self.data.image(case)), np.asarray(self.data.mask(case))[..., 0]
             scores = self.score(number, part, case, image, mask, self.predict(image, number))

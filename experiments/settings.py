@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from experiments.choices import Patches, Slices
+from experiments.choices import Slices
 from experiments.described import Described, as_text, setting
 from keras_uq.preprocessing import Preprocessing
 
@@ -57,7 +57,6 @@ class Settings(Described):
     extra: Any = None
 
     def described(self):
-        """`{label: value as text}`, those of the preprocessing first."""
         steps = self.preprocessing["other"]
         shown = {
             label: AS_SCANNED[name] if getattr(steps, name) is None else as_text(getattr(steps, name))
@@ -98,8 +97,3 @@ def any_modality(steps):
 def preprocessing_of(settings, modality) -> Preprocessing:
     """The `Preprocessing` for scans of a modality."""
     return settings.preprocessing["CT" if modality == "CT" else "other"]
-
-
-def takes_patches(settings):
-    """Whether the network takes patches of volumes."""
-    return isinstance(settings.input, Patches)

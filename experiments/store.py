@@ -18,11 +18,7 @@ WORK = "training"
 
 
 class Store:
-    """All records below one folder of results.
-
-    Args:
-        results: Such as `results/runs`, which holds `<paper>_<table>/<run>/<cell>/`.
-    """
+    """All records below one folder of results, such as `results/runs` with `<paper>_<table>/<run>/<cell>/`."""
 
     def __init__(self, results):
         self.results = Path(results)
@@ -100,12 +96,12 @@ class Store:
             lock.release()
 
     def write(self, folder, job, work, tables, seconds, kept):
-        """Make a record of what a cell's work folder holds.
+        """Make a record of what a cell's work folder holds, and remove that folder.
 
         Args:
             folder: Of the cell.
             job: Its `Job`.
-            work: Folder with what was trained and predicted; it is removed.
+            work: Folder with what was trained and predicted.
             tables: `{file name: list of dictionaries}`, written as CSV.
             seconds: Duration, without the training.
             kept: Names of the work folder's files and folders that stay with the cell.

@@ -45,7 +45,7 @@ class Study:
         raise NotImplementedError
 
     def measure(self, run, frames):
-        """`{measure: statistics.Interval}` of a row, from frames of its test cases, one per seed."""
+        """`{measure: statistics.Interval}` of a row, from frames of its test cases (see `derive`), one per seed."""
         raise NotImplementedError
 
     def derive(self, cases):

@@ -22,8 +22,7 @@ class Row:
 
     Args:
         name: The row's name in the published CSV.
-        loss: Loss to train with, `data -> loss` if it depends on the prepared data, or `None` for a row made from other
-            cells alone.
+        loss: `keras.losses.Loss`, `data -> loss`, or `None` for a row that is made from other cells alone.
         inputs: Names of rows; this one needs their cells, and their digests enter its configuration.
         predictor: `(job, model, folders of its inputs) -> predictor`, if not Monte Carlo dropout of the trained model.
         network: Arguments of the table's model that this row changes.
@@ -64,7 +63,6 @@ class Profile:
     synthetic: int = 0
 
     def apply(self, settings):
-        """The settings of this profile."""
         settings = settings.replace(**self.changes)
         return settings.scale_epochs(self.max_epochs) if self.max_epochs else settings
 
@@ -129,7 +127,6 @@ class Table:
         return self.rows[0].channels.classes(data)
 
     def row(self, name):
-        """The row of that name. Raises `ValueError` with the names there are."""
         for row in self.rows:
             if row.name == name:
                 return row
@@ -186,13 +183,7 @@ def run_folder(table, profile, dataset, results="results/runs", changes=""):
 
 
 def departures(table, settings, data):
-    """Every way in which a run differs from the printed protocol, one sentence each.
-
-    Args:
-        table: The `Table`.
-        settings: The `Settings` it was run with.
-        data: `Cases`.
-    """
+    """Every way in which a run with these settings differs from the printed protocol, one sentence each."""
     sentences = [f"data: {data.name}, not {table.dataset}"] if data.name != table.dataset else []
     here, printed = settings.described(), table.settings.described()
     for label in dict.fromkeys((*here, *printed)):

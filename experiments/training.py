@@ -6,10 +6,9 @@ from pathlib import Path
 import keras
 from keras.callbacks import EarlyStopping
 
-from experiments.choices import MODES, Volumes
+from experiments.choices import MODES, Patches, Volumes
 from experiments.inputs.batches import Batches, FollowEpoch
 from experiments.inputs.patches import RandomPatches, Tiles
-from experiments.settings import takes_patches
 from keras_uq import losses, metrics
 from keras_uq.callbacks import AdaptiveTverskyCE, KeepBest, Resume
 
@@ -48,10 +47,7 @@ def train(job, folder, inputs=(), verbose=2, tensorboard=None):
         tensorboard: Folder of logs, or `None`.
 
     Returns:
-        Its history, one dictionary per epoch.
-
-    Raises:
-        Diverged: If no epoch had a finite value of `settings.keep`.
+        Its history, one dictionary per epoch. Raises `Diverged` if no epoch had a finite value of `settings.keep`.
     """
     row, settings = job.row, job.settings
     keras.utils.clear_session()
@@ -73,14 +69,8 @@ def train(job, folder, inputs=(), verbose=2, tensorboard=None):
         name = re.sub(r"\W+", "-", row.name.lower())
         callbacks.append(keras.callbacks.TensorBoard(Path(tensorboard) / f"{name}-seed{job.seed}"))
     resume = Resume(folder / "resume", callbacks)
-    model.fit(
-        batches,
-        validation_data=validation,
-        epochs=settings.epochs,
-        shuffle=False,
-        callbacks=[*callbacks, resume],
-        verbose=verbose,
-    )
+    order = {"epochs": settings.epochs, "shuffle": False}
+    model.fit(batches, validation_data=validation, callbacks=[*callbacks, resume], verbose=verbose, **order)
     if not (folder / weights_file(settings.keep)).exists():
         raise Diverged(f"{settings.keep} was never finite, so there is no epoch to test.")
     return resume.history
@@ -97,15 +87,12 @@ def _data(job):
     """Batches to train and to validate on."""
     data, settings, channels = job.data, job.settings, job.row.channels
     classes, batch = channels.classes(data), settings.batch
-    if takes_patches(settings):
+    if isinstance(settings.input, Patches):
         sides = settings.input.sides
         batches = RandomPatches(data, "train", sides, batch, settings.steps, job.seed, classes)
         return batches, Tiles(data, "validation", sides, batch, classes)
-    shared = {
-        "volumes": isinstance(settings.input, Volumes),
-        "classes": classes,
-        "multilabel": channels.multilabel,
-    }
+    volumes = isinstance(settings.input, Volumes)
+    shared = {"volumes": volumes, "classes": classes, "multilabel": channels.multilabel}
     order = {"seed": job.seed, "steps": settings.steps}
     changes = {"augment": settings.augmentation, "with_epsilon": job.row.control is not None}
     batches = Batches(data, "train", batch, **order, **changes, **shared)

@@ -47,12 +47,10 @@ class Adaptive:
     files = (RECORD,)
 
     def config(self, refreshes, inputs):
-        """What the training depends on, JSON types by recorded key."""
         numbers = {f"epsilon_{name}": value for name, value in dataclasses.asdict(refreshes).items()}
         return {"control": self.name, **numbers, **({"inputs": inputs} if inputs else {})}
 
     def callbacks(self, batches, job, inputs, folder):
-        """The Keras callbacks that set the epsilon of `batches` and keep what the refreshes measured."""
         refreshes = job.settings.extra
         adaptive = self.callback(
             batches,

@@ -35,18 +35,18 @@ def draw(run):
             "Training images with foreground: soft Dice without dropout at the end against the last difficulty. First "
             "seed; a dot is an image.",
         )
-    return figures | panel_figures(
-        run,
-        "panel",
-        lambda which, case, rows: plots.qualitative_panel(rows, f"{title}\n{which} case: {case}"),
-        lambda which, case, rows: f"The {which} test case, {case}: the slice with most foreground. Rule: {RULE}.",
-    )
+    return figures | panel_figures(run, panel=_panel)
+
+
+def _panel(run, which, case, rows):
+    caption = f"The {which} test case, {case}: the slice with most foreground. Rule: {RULE}."
+    return plots.qualitative_panel(rows, f"{run.title}\n{which} case: {case}"), caption
 
 
 def refreshes(run):
     """`{row: what its first seed's refreshes measured}` of the rows that have any."""
     records = {}
-    for row, cell in _in_order_of_seeds(run):
+    for row, cell in _refreshed_cells(run):
         record = cell.json(RECORD) if cell.has(RECORD) else {}
         if record.get("refreshes"):
             records.setdefault(row, record)
@@ -56,16 +56,15 @@ def refreshes(run):
 def difficulty_and_dice(run):
     """`{row: (difficulty, soft Dice)}` of training images, first seed, for rows that know difficulties."""
     pairs = {}
-    for row, cell in _in_order_of_seeds(run):
+    for row, cell in _refreshed_cells(run):
         images = cell.frame("training_images.csv").dropna()
         if len(images):
             pairs.setdefault(row, (images["difficulty"].to_numpy(), images["soft_dice"].to_numpy()))
     return pairs
 
 
-def _in_order_of_seeds(run):
-    cells = [(row, cell) for row in (ADAPTIVE, SHUFFLED) for cell in run.by_row.get(row, [])]
-    return sorted(cells, key=lambda entry: (entry[0] != ADAPTIVE, entry[1].seed))
+def _refreshed_cells(run):
+    return [(row, cell) for row in (ADAPTIVE, SHUFFLED) for cell in run.by_row.get(row, [])]
 
 
 def _bands(records, name):

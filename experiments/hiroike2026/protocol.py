@@ -75,17 +75,7 @@ yeung2021_with_dropout = functools.partial(
 
 
 def table(dataset, synthetic, patients, model, settings, demo, small):
-    """The table on one kind of data.
-
-    Args:
-        dataset: Path below the data folder.
-        synthetic: What stands in for it.
-        patients: How many of them.
-        model: Its network.
-        settings: The `Settings`.
-        demo: Changes of the settings in the profile of that name, beside those of both tables.
-        small: The same for the profile `small`.
-    """
+    """The table on one kind of data. `demo` and `small` change the settings in the profiles of these names."""
     profiles = {
         "demo": Profile(seeds=1, changes={**DEMO, **demo}, max_epochs=6, synthetic=patients),
         "small": Profile(seeds=3, changes={**SMALL, **small}, max_epochs=20),

@@ -15,9 +15,9 @@ def by_seed(run, questions, compared):
     for question, (first, second) in questions.items():
         differences = {}
         for seed in _shared_seeds(run, first, second):
-            pair = (run.study.derive(run.by_seed[row, seed].cases()).set_index("case") for row in (first, second))
-            one, other = (cases[list(compared)] for cases in pair)
-            differences[f"seed {seed}"] = (one - other).mean().rename(compared)
+            cases = [run.study.derive(run.by_seed[row, seed].cases()).set_index("case") for row in (first, second)]
+            scores, others = (frame[list(compared)] for frame in cases)
+            differences[f"seed {seed}"] = (scores - others).mean().rename(compared)
         for measure, seeds in pd.DataFrame(differences).iterrows():
             interval = statistics.mean_interval(seeds)._asdict()
             lines.append({"question": question, "measure": measure, **seeds, **interval})

@@ -9,18 +9,9 @@ from experiments import study
 from experiments.hiroike2026 import figures
 from experiments.hiroike2026.protocol import ADAPTIVE, DICE, FIXED, REPLAYED, SHUFFLED, fixed
 from experiments.hiroike2026.seeds import by_seed, correlations, cost, gains
-from experiments.run import mean_over_cases, plain
+from experiments.run import mean_over_cases, plain, spread_over_seeds
 from keras_uq import metrics, statistics
 
-MEASURES = {"dice": "Dice", "hd95": "HD95 (mm; px of pictures)", "ece_percent": "ECE (%)", "nll": "NLL (nat)"}
-OURS = {"sensitivity": "sensitivity", "precision": "precision", "brier": "Brier score"}
-FURTHER = {
-    "dice_seeds": "std over seeds: Dice",
-    "ece_percent_seeds": "std over seeds: ECE (%)",
-    "nll_seeds": "std over seeds: NLL",
-    "hd95_missing": "cases without HD95",
-    "mutual_information": "mutual information (nat)",
-}
 COMPARED = {"dice": "Dice", "hd95": "HD95", "ece_percent": "ECE (points)", "nll": "NLL"}
 QUESTIONS = {
     "adaptive against the Dice loss": (ADAPTIVE, DICE),
@@ -34,9 +25,15 @@ QUESTIONS = {
 class Study(study.Study):
     """Overlap, distance, calibration, and whether it matters which image gets which epsilon."""
 
-    measures = MEASURES
-    ours = OURS
-    further = FURTHER
+    measures = {"dice": "Dice", "hd95": "HD95 (mm; px of pictures)", "ece_percent": "ECE (%)", "nll": "NLL (nat)"}
+    ours = {"sensitivity": "sensitivity", "precision": "precision", "brier": "Brier score"}
+    further = {
+        "dice_seeds": "std over seeds: Dice",
+        "ece_percent_seeds": "std over seeds: ECE (%)",
+        "nll_seeds": "std over seeds: NLL",
+        "hd95_missing": "cases without HD95",
+        "mutual_information": "mutual information (nat)",
+    }
     compared = COMPARED
     headline = {"dice": "Dice", "ece_percent": "ECE %", "nll": "NLL"}
     interval = "95 % bootstrap interval of the mean over test cases"
@@ -56,34 +53,27 @@ class Study(study.Study):
 
     def published(self, run):
         rows = [DICE, *map(fixed, FIXED), ADAPTIVE, SHUFFLED, REPLAYED]
-        empty = dict.fromkeys((*MEASURES, "flag"), "")
+        empty = dict.fromkeys((*self.measures, "flag"), "")
         return pd.DataFrame([{**empty, "dataset": ""}] * len(rows), index=rows)
 
     def measure(self, run, frames):
-        frames = [self.derive(cases) for cases in frames]
         together = pd.concat(frames)
         cases = together.groupby("case").mean(numeric_only=True)
-        seeds = pd.DataFrame([cases.mean(numeric_only=True) for cases in frames])
-        spreads = {f"{name}_seeds": seeds[name].std(ddof=1) for name in ("dice", "ece_percent", "nll")}
         others = {
             "hd95_missing": metrics.average_cases(together["hd95"].to_numpy()).missing,
             "mutual_information": together["mutual_information"].mean(),
         }
-        measured = {name: mean_over_cases(cases[name]) for name in (*MEASURES, *OURS)}
-        return measured | {name: plain(value) for name, value in (spreads | others).items()}
+        measured = {name: mean_over_cases(cases[name]) for name in (*self.measures, *self.ours)}
+        spreads = spread_over_seeds(frames, ["dice", "ece_percent", "nll"])
+        return measured | spreads | {name: plain(value) for name, value in others.items()}
 
     def derive(self, cases):
         return cases.assign(ece_percent=100 * cases["ece"])
 
     def tests(self, run):
-        scores, lines = run.scores(), []
-        for question, (first, second) in QUESTIONS.items():
-            if first not in scores or second not in scores:
-                continue
-            for column, label in COMPARED.items():
-                pair = (scores[first][column], scores[second][column])
-                if (pair[0] - pair[1]).isna().all():
-                    continue
+        lines = []
+        for question, rows in QUESTIONS.items():
+            for label, pair in run.both(*rows).items():
                 difference = statistics.paired_bootstrap(*pair)._asdict()
                 p = statistics.signed_rank(*pair).p
                 lines.append({"question": question, "measure": label, **difference, "p": p})

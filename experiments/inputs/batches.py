@@ -75,16 +75,18 @@ class Batches(keras.utils.PyDataset):
         if self.seed is not None:
             order = np.random.default_rng([self.seed, self.epoch]).permutation(len(self.index))
         chosen = order[number * self.batch : (number + 1) * self.batch]
-        images, masks = zip(*[self._pair(int(position)) for position in chosen])
-        batch = np.stack(images), targets(np.stack(masks), self.classes, self.multilabel)
+        batch = self._stacked(chosen)
         return (*batch, self.epsilon_of(chosen).astype("float32")) if self.with_epsilon else batch
 
     def plain(self, ids):
         """Images and masks by number, not augmented."""
-        images, masks = zip(*[self._pair(int(position), augmented=False) for position in ids])
+        return self._stacked(ids, augmented=False)
+
+    def _stacked(self, positions, augmented=True):
+        images, masks = zip(*[self._pair(int(position), augmented) for position in positions])
         return np.stack(images), targets(np.stack(masks), self.classes, self.multilabel)
 
-    def _pair(self, position, augmented=True):
+    def _pair(self, position, augmented):
         case, at = self.index[position]
         pair = tuple(np.asarray(opened(case)[at]) for opened in (self._image, self._mask))
         if self.augment is not None and augmented:
@@ -94,12 +96,9 @@ class Batches(keras.utils.PyDataset):
 
 
 def targets(masks, classes, multilabel=False):
-    """What a network should say, float32: masks as they are for one class, else one channel a class.
+    """Labels to train on, float32, of class numbers `(batch, *spatial, 1)`: one-hot for more than one class.
 
-    Args:
-        masks: Class numbers, `(batch, *spatial, 1)`.
-        classes: With the background.
-        multilabel: Leave out the background's channel.
+    `multilabel` leaves out the background's channel.
     """
     if classes == 1:
         return masks.astype("float32")

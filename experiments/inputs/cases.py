@@ -27,7 +27,6 @@ class Cases(Prepared):
 
     @property
     def channels(self):
-        """Of an image."""
         return self.image(self.split["train"][0]).shape[-1]
 
     def spacing(self, case):
@@ -44,31 +43,24 @@ class SliceSplit(Cases):
     Kethavath et al. (2025) print counts that such a split would give on ATLAS23 (3,795 of 4,744 slices are 80 % to
     within one slice). It is here to measure what that does to a test score, and for nothing else.
 
-    Args:
-        folder, name, modality: As in `Cases`.
-        seed: Of the shuffle.
-        test: Share of all slices, rounded.
-        validation: Share of the rest, rounded.
-
-    A case is called `<case>/<set>` and holds that case's slices of that set.
+    A fifth of all slices is for the test, a tenth of the rest for validation. A case is called `<case>/<set>` and holds
+    that case's slices of that set.
     """
 
-    def __init__(self, folder, name, modality, seed=0, test=0.2, validation=0.1):
+    def __init__(self, folder, name, modality):
         super().__init__(folder, name, modality)
-        self.fingerprint = hashlib.sha256(f"{self.fingerprint} slices {seed}".encode()).hexdigest()
+        self.fingerprint = hashlib.sha256(f"{self.fingerprint} slices 0".encode()).hexdigest()
         cases = sorted(case for names in self.split.values() for case in names)
         owners = [(case, at) for case in cases for at in range(len(super(SliceSplit, self).image(case)))]
-        order = np.random.default_rng(seed).permutation(len(owners))
-        tests = round(test * len(owners))
-        validations = round(validation * (len(owners) - tests))
+        order = np.random.default_rng(0).permutation(len(owners))
+        tests = round(0.2 * len(owners))
+        validations = round(0.1 * (len(owners) - tests))
+        chosen = np.split(order, [tests, tests + validations])
         self._slices = {}
-        ends = {"test": tests, "validation": tests + validations, "train": len(owners)}
-        begin = 0
-        for part, end in ends.items():
-            for position in sorted(order[begin:end]):
+        for part, positions in zip(("test", "validation", "train"), chosen):
+            for position in sorted(positions):
                 case, at = owners[position]
                 self._slices.setdefault(f"{case}/{part}", []).append(at)
-            begin = end
         self.split = {part: [name for name in self._slices if name.endswith(f"/{part}")] for part in PARTS}
 
     def image(self, case):

@@ -11,8 +11,9 @@ from pathlib import Path
 from data_prep import acdc, atlas, brats, decathlon, pancreas_ct, prostate, synthetic_ct, synthetic_nuclei
 from data_prep.pictures import COLLECTIONS
 from data_prep.prepare import archives_of, open_source, prepare
+from experiments.choices import Patches
 from experiments.inputs.cases import Cases, SliceSplit
-from experiments.settings import preprocessing_of, takes_patches
+from experiments.settings import preprocessing_of
 
 HOW_TO_GET = {
     "atlas23": atlas.HOW_TO_GET,
@@ -81,8 +82,9 @@ def _prepared(source, dataset, table, settings, skip_bad, track):
     folder = cache_folder() / "prepared"
     with _alone(folder / "unpacked"):
         archive = open_source(source, folder / "unpacked")
-    _check_split(table, settings, archive, dataset)
-    patches = takes_patches(settings)
+    if settings.split == "slices":
+        _check_slices(table, settings, archive, dataset)
+    patches = isinstance(settings.input, Patches)
     steps = dataclasses.replace(preprocessing_of(settings, archive.modality), multiple=1 if patches else MULTIPLE)
     foreground = sorted(set(archive.labels) - {0}) if table.foreground == "all" else table.foreground
     choices = {
@@ -106,17 +108,15 @@ def _prepared(source, dataset, table, settings, skip_bad, track):
     return output, archive.modality
 
 
-def _check_split(table, settings, archive, dataset):
+def _check_slices(table, settings, archive, dataset):
     """Slices can be split where a case is many of them and the network takes them one by one."""
-    if settings.split != "slices":
-        return
-    reason = None
     if settings.input.rank != 2:
         reason = f"the networks of {table.paper} {table.name} take volumes, not slices"
     elif archive.pictures:
         reason = f"a case of {dataset} is one picture, so its usual split is one over slices already"
-    if reason:
-        raise ValueError(f"--split slices puts slices of one case into several sets, but {reason}. Leave it out.")
+    else:
+        return
+    raise ValueError(f"--split slices puts slices of one case into several sets, but {reason}. Leave it out.")
 
 
 @contextlib.contextmanager

@@ -13,7 +13,27 @@ from keras_uq.inference import cut_window, window_starts
 CENTRES = 4096
 
 
-class RandomPatches(keras.utils.PyDataset):
+class _Patches(keras.utils.PyDataset):
+    """Batches of parts of a set's volumes, of one size."""
+
+    def __init__(self, data, part, size, batch, classes):
+        super().__init__(workers=1)  # As in `Batches`.
+        self.cases = data.split[part]
+        self._image = functools.lru_cache(OPEN_FILES)(data.image)
+        self._mask = functools.lru_cache(OPEN_FILES)(data.mask)
+        self.size, self.batch, self.classes = tuple(size), batch, classes
+
+    def __getitem__(self, number):
+        pairs = [cut(self._image(case), self._mask(case), corner, self.size) for case, corner in self.places(number)]
+        images, masks = zip(*pairs)
+        return np.stack(images), targets(np.stack(masks), self.classes)
+
+    def places(self, number):
+        """Case and first voxel of each patch of a batch."""
+        raise NotImplementedError
+
+
+class RandomPatches(_Patches):
     """Random patches of a set's volumes; every second one is centred on a voxel of the foreground.
 
     A case is drawn evenly for each patch, then a place. A patch lies within its volume; a volume smaller than the patch
@@ -33,25 +53,17 @@ class RandomPatches(keras.utils.PyDataset):
     """
 
     def __init__(self, data, part, size, batch, steps, seed, classes):
-        super().__init__(workers=1)  # As in `Batches`.
-        self.cases = data.split[part]
-        self._image = functools.lru_cache(OPEN_FILES)(data.image)
-        self._mask = functools.lru_cache(OPEN_FILES)(data.mask)
+        super().__init__(data, part, size, batch, classes)
         self._centres = functools.lru_cache(None)(self._find_centres)
-        self.size = tuple(size)
-        self.batch = batch
         self.steps = steps or -(-len(self.cases) // batch)
         self.seed = seed
-        self.classes = classes
         self.epoch = 0
 
     def __len__(self):
         return self.steps
 
-    def __getitem__(self, number):
-        places = [self.place(number * self.batch + index) for index in range(self.batch)]
-        images, masks = zip(*[cut(self._image(case), self._mask(case), corner, self.size) for case, corner in places])
-        return np.stack(images), targets(np.stack(masks), self.classes)
+    def places(self, number):
+        return [self.place(number * self.batch + index) for index in range(self.batch)]
 
     def place(self, number):
         """Case and first voxel of a patch of this epoch, by its number."""
@@ -72,36 +84,24 @@ class RandomPatches(keras.utils.PyDataset):
         return np.stack(np.unravel_index(voxels, self._mask(case).shape[:-1]), axis=-1)
 
 
-class Tiles(keras.utils.PyDataset):
+class Tiles(_Patches):
     """Every voxel of a set's volumes at least once, in windows side by side; the last of an axis is moved inwards.
 
-    Args:
-        data: `Cases`.
-        part: `"train"`, `"validation"` or `"test"`.
-        size: Sides of a window, `(depth, height, width)`.
-        batch: Windows a batch.
-        classes: Classes with the background.
+    `data`, `part`, `batch` and `classes` are as in `RandomPatches`, `size` is that of a window.
     """
 
     def __init__(self, data, part, size, batch, classes):
-        super().__init__(workers=1)
-        self._image = functools.lru_cache(OPEN_FILES)(data.image)
-        self._mask = functools.lru_cache(OPEN_FILES)(data.mask)
-        self.size = tuple(size)
-        self.batch = batch
-        self.classes = classes
+        super().__init__(data, part, size, batch, classes)
         self.index = []
-        for case in data.split[part]:
+        for case in self.cases:
             axes = [window_starts(*sides, overlap=0) for sides in zip(self._mask(case).shape, self.size)]
             self.index += [(case, corner) for corner in itertools.product(*axes)]
 
     def __len__(self):
         return -(-len(self.index) // self.batch)
 
-    def __getitem__(self, number):
-        places = self.index[number * self.batch : (number + 1) * self.batch]
-        images, masks = zip(*[cut(self._image(case), self._mask(case), corner, self.size) for case, corner in places])
-        return np.stack(images), targets(np.stack(masks), self.classes)
+    def places(self, number):
+        return self.index[number * self.batch : (number + 1) * self.batch]
 
 
 def cut(image, mask, corner, size):

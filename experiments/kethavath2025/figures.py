@@ -47,18 +47,17 @@ def draw(run):
             "Mean prediction by loss (Fig. 4). Thick bar: std over slices; thin bar: std over pixels. Dashed: share of "
             "foreground in the labels, which a calibrated network would predict on average.",
         ),
-        **panel_figures(
-            run,
-            "qualitative",
-            lambda which, case, rows: plots.qualitative_panel(
-                rows, f"{title}\n{which} case: {case}, slice {next(iter(rows.values()))['slice']}"
-            ),
-            lambda which, case, rows: (
-                f"The {which} test case (Fig. {NUMBERS[which]}): {case}, the slice with most foreground. Rule: {RULE}. "
-                "Entropy is laid over the image where it exceeds a tenth of its maximum, log 2."
-            ),
-        ),
+        **panel_figures(run, qualitative=_qualitative),
     }
+
+
+def _qualitative(run, which, case, rows):
+    slice_number = next(iter(rows.values()))["slice"]
+    figure = plots.qualitative_panel(rows, f"{run.title}\n{which} case: {case}, slice {slice_number}")
+    return figure, (
+        f"The {which} test case (Fig. {NUMBERS[which]}): {case}, the slice with most foreground. Rule: {RULE}. "
+        "Entropy is laid over the image where it exceeds a tenth of its maximum, log 2."
+    )
 
 
 def _preparation(run):

@@ -44,10 +44,7 @@ def table(name, title, dataset, synthetic, departures=(), names=(), **changes):
     """One of the paper's tables.
 
     Args:
-        name: Such as `table3`.
-        title: What it shows.
-        dataset: Path of the paper's data below the data folder.
-        synthetic: Organ of the phantom that stands in for it.
+        name, title, dataset, synthetic: As in `Table`.
         departures: Of this table alone.
         names: Rows that this table calls otherwise, `{name above: name there}`.
         **changes: Fields of `SETTINGS` that this table changes.

@@ -10,26 +10,6 @@ from experiments.kethavath2025.scoring import cell_measures
 from experiments.run import read_published
 from keras_uq import statistics
 
-MEASURES = {
-    "dice": "soft Dice, pooled",
-    "uncertainty_mean": "uncertainty mean (nat)",
-    "uncertainty_std": "uncertainty std (nat)",
-    "mean_prediction": "mean prediction",
-    "mean_prediction_std": "std of the prediction",
-}
-OURS = {
-    "dice_hard": "Dice at 0.5, mean of cases",
-    "sensitivity": "sensitivity",
-    "error_detection_auroc": "AUROC of uncertainty for errors",
-    "uncertainty_error_overlap": "overlap of uncertainty and errors",
-    "risk_coverage_area": "area under risk-coverage",
-}
-FURTHER = {
-    "precision": "precision",
-    "error_rate": "error rate",
-    "risk_coverage_excess_area": "risk-coverage above the ideal",
-    "mutual_information": "mutual information (nat)",
-}
 # Both kinds of std that a printed column may be.
 SPREADS = {
     "uncertainty_std_slice": "uncertainty std over slices",
@@ -37,11 +17,6 @@ SPREADS = {
     "mean_prediction": "mean prediction",
     "mean_prediction_std_slice": "its std over slices",
     "mean_prediction_std_pixel": "its std over pixels",
-}
-COMPARED = {
-    "dice": "Dice at 0.5 of a case",
-    "soft_dice": "soft Dice of a case",
-    "uncertainty_mean": "uncertainty mean of a case (nat)",
 }
 # What the tests of all rows together are about.
 TESTED = {"uncertainty_mean": "mean uncertainty", "dice": "Dice at 0.5"}
@@ -67,10 +42,32 @@ def spread_of(run):
 class Study(study.Study):
     """Seven losses, each with the uncertainty of Monte Carlo dropout."""
 
-    measures = MEASURES
-    ours = OURS
-    further = FURTHER | SPREADS
-    compared = COMPARED
+    measures = {
+        "dice": "soft Dice, pooled",
+        "uncertainty_mean": "uncertainty mean (nat)",
+        "uncertainty_std": "uncertainty std (nat)",
+        "mean_prediction": "mean prediction",
+        "mean_prediction_std": "std of the prediction",
+    }
+    ours = {
+        "dice_hard": "Dice at 0.5, mean of cases",
+        "sensitivity": "sensitivity",
+        "error_detection_auroc": "AUROC of uncertainty for errors",
+        "uncertainty_error_overlap": "overlap of uncertainty and errors",
+        "risk_coverage_area": "area under risk-coverage",
+    }
+    further = {
+        "precision": "precision",
+        "error_rate": "error rate",
+        "risk_coverage_excess_area": "risk-coverage above the ideal",
+        "mutual_information": "mutual information (nat)",
+        **SPREADS,
+    }
+    compared = {
+        "dice": "Dice at 0.5 of a case",
+        "soft_dice": "soft Dice of a case",
+        "uncertainty_mean": "uncertainty mean of a case (nat)",
+    }
     headline = {"dice": "Dice", "uncertainty_mean": "U mean", "uncertainty_std": "U std", "dice_hard": "Dice\nat 0.5"}
     interval = "95 % interval of the mean over seeds (Student's t)"
     interval_over_seeds = True
@@ -108,14 +105,7 @@ class Study(study.Study):
         return cases.assign(soft_dice=soft)
 
     def tests(self, run):
-        """Do the losses differ? ANOVA and Friedman's test over volumes, and for the lesson ANOVA over slices.
-
-        One line for each measure, set of cases, test and unit; a volume's value is the mean over seeds. Sets of fewer
-        than two cases and runs of fewer than three rows have none.
-
-        Reference:
-            Kethavath et al. (2025), Section 4.3.
-        """
+        """Do the losses differ, over volumes (means of seeds) and, for the lesson, over slices? Section 4.3."""
         lines = []
         for part in ("validation", "test"):
             scores = run.scores(part)

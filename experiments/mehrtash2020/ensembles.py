@@ -27,8 +27,8 @@ def drawn(members, sizes=SIZES, draws=DRAWS, seed=0):
         else:
             chosen = []
             while len(chosen) < draws:
-                one = tuple(sorted(int(number) for number in rng.permutation(members)[:size]))
-                chosen += [one] if one not in chosen else []
+                ensemble = tuple(sorted(int(number) for number in rng.permutation(members)[:size]))
+                chosen += [ensemble] if ensemble not in chosen else []
         ensembles += [(size, ensemble) for ensemble in chosen]
     return ensembles
 
@@ -47,7 +47,7 @@ def subset_lines(predictor, data, margin, track):
         lines = []
         for _, chosen in ensembles:
             loss = -np.log(np.maximum(of_class[list(chosen)].mean(axis=0, dtype="float64"), 1e-7))
-            predicted = sum(members[one] for one in chosen).argmax(axis=-1)
+            predicted = sum(members[index] for index in chosen).argmax(axis=-1)
             overlaps = [metrics.dice(mask == value, predicted == value) for value in range(1, members.shape[-1])]
             dice = metrics.average_cases(overlaps).mean
             lines.append((loss[box].mean() if loss[box].size else math.nan, loss.mean(), dice))

@@ -27,29 +27,22 @@ def draw(run):
             f"Reliability in {name}, all test cases together, each row's first seed: probability of the predicted "
             f"class against how often it is right. {BINS} bins; those of fewer than 1000 voxels are not drawn.",
         )
-    calibration = panel_figures(
-        run,
-        "calibration",
-        lambda which, case, rows: plots.calibration_panel(
-            _with_scores(run, case, rows), HISTOGRAM, _least(rows), f"{title}\n{which} case: {case}"
-        ),
-        lambda which, case, rows: (
-            f"The {which} test case, {case} (Fig. 1, 3, S1 to S3): foreground probability over the slice with most "
-            "foreground; reliability of the whole volume; probabilities of what was segmented. ECE, NLL and Brier "
-            f"score of the whole volume. Bins of fewer than {_least(rows)} voxels are not drawn. Rule: {RULE}."
-        ),
+    drawings = {"calibration": _calibration, "members": _members} if sizes else {"calibration": _calibration}
+    return figures | panel_figures(run, **drawings)
+
+
+def _calibration(run, which, case, rows):
+    title, least = f"{run.title}\n{which} case: {case}", _least(rows)
+    return plots.calibration_panel(_with_scores(run, case, rows), HISTOGRAM, least, title), (
+        f"The {which} test case, {case} (Fig. 1, 3, S1 to S3): foreground probability over the slice with most "
+        "foreground; reliability of the whole volume; probabilities of what was segmented. ECE, NLL and Brier "
+        f"score of the whole volume. Bins of fewer than {least} voxels are not drawn. Rule: {RULE}."
     )
-    members = {}
-    if sizes:
-        members = panel_figures(
-            run,
-            "members",
-            lambda which, case, rows: plots.members_panel(_with_sizes(rows), f"{title}\n{which} case: {case}"),
-            lambda which, case, rows: f"The {which} test case, {case}, by the first M members (Fig. S5 and S6).",
-        )
-    for which in ("best", "worst"):
-        figures |= {name: drawn for name, drawn in (calibration | members).items() if name.endswith(which)}
-    return figures
+
+
+def _members(run, which, case, rows):
+    caption = f"The {which} test case, {case}, by the first M members (Fig. S5 and S6)."
+    return plots.members_panel(_with_sizes(rows), f"{run.title}\n{which} case: {case}"), caption
 
 
 def _least(rows):

@@ -48,9 +48,7 @@ def tempered(job, model, inputs):
 class Stored:
     """Predicts from the probabilities that the members' cells have stored, by number of the case.
 
-    Args:
-        folders: Of the members' cells.
-        temperature: For the mean, 1 to leave it.
+    The mean is taken at a `temperature`, 1 to leave it.
     """
 
     def __init__(self, folders, temperature=1.0):

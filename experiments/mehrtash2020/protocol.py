@@ -20,7 +20,6 @@ class Box(Described):
     margin: float = setting("margin of the bounding box in mm", 8.0)
 
     def tested(self):
-        """What a cell depends on beside its training."""
         return {"margin": self.margin}
 
 
@@ -78,11 +77,8 @@ def rows(class_weights=None, control=True):
     """Both losses, each as a single network, with Monte Carlo dropout, as an ensemble and at a fitted temperature.
 
     The last row is a `control` that the paper lacks: weighted cross-entropy is no proper score of the true frequencies,
-    so what it costs in calibration need not be the fault of cross-entropy.
-
-    Args:
-        class_weights: Of the foreground classes in the Dice loss.
-        control: Whether it is there.
+    so what it costs in calibration need not be the fault of cross-entropy. `class_weights` are those of the foreground
+    classes in the Dice loss.
     """
     dice = losses.Dice(over="batch", smooth=1e-6, smooth_numerator=0, multilabel=True, class_weights=class_weights)
     crossentropy = losses.CategoricalCrossentropy()
@@ -123,25 +119,16 @@ APPLICATIONS = {
         "dataset": "prostatex",
         "spacing": (None, 0.5, 0.5),
         "batch": 16,
-        "class_weights": None,
         "classes": 2,
         "shifted": "promise12",
     },
     "Heart": {"dataset": "acdc", "spacing": (None, 2.0, 2.0), "batch": 32, "class_weights": (1, 3, 1), "classes": 4},
-    "Brain": {"dataset": "brats2017", "spacing": (2.0, 1.0, 1.0), "batch": 32, "class_weights": None, "classes": 4},
+    "Brain": {"dataset": "brats2017", "spacing": (2.0, 1.0, 1.0), "batch": 32, "classes": 4},
 }
 
 
 def table(name, title, application, volumes=False, **changes):
-    """One of the paper's tables for one of its applications.
-
-    Args:
-        name: Such as `table2`.
-        title: What it shows.
-        application: Key of `APPLICATIONS`.
-        volumes: 3D networks.
-        **changes: Fields of `SETTINGS` that this table changes.
-    """
+    """One of the paper's tables for a key of `APPLICATIONS`; `changes` are fields of `SETTINGS`."""
     chosen = APPLICATIONS[application]
     settings = SETTINGS.replace(batch=chosen["batch"], spacing=chosen["spacing"])
     return Table(
@@ -152,7 +139,7 @@ def table(name, title, application, volumes=False, **changes):
         synthetic="spleen",
         foreground=None,
         model=models.mehrtash2020,
-        rows=rows(chosen["class_weights"], control=not volumes),
+        rows=rows(chosen.get("class_weights"), control=not volumes),
         settings=settings.replace(input=Volumes(), **changes) if volumes else settings.replace(**changes),
         reference="CE",
         departures=DEPARTURES,

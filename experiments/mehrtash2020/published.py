@@ -3,7 +3,7 @@
 import pandas as pd
 
 from experiments.mehrtash2020.protocol import APPLICATIONS
-from experiments.run import read_published
+from experiments.run import LEAST_NLL_OF_BRIER, joined_flags, read_published
 
 SEGMENTS = (1, 2, 3)
 BOX = {"nll": "NLL (nat)", "brier": "Brier, sum over classes", "ece_percent": "ECE (%)"}
@@ -12,8 +12,6 @@ OVERLAP = {f"dice_segment{value}": f"Dice, segment {value}" for value in SEGMENT
 DISTANCE = {f"hd95_mm_segment{value}": f"HD95, segment {value} (mm)" for value in SEGMENTS}
 MEASURES = BOX | OVERLAP | WHOLE | DISTANCE
 METHODS = {"baseline": "", "mc_dropout": ", MC dropout", "ensemble": ", ensemble"}
-# -log(1 - q) >= 2.4554 q^2: probabilities cannot have less, whatever the labels.
-LEAST_NLL_OF_BRIER = 2.4554
 
 
 def published(run):
@@ -29,11 +27,11 @@ def published(run):
         printed = _read("table2", application)
         for name, names in (("tableS1", {name: f"{name}_whole" for name in BOX}), ("tableS2", {})):
             further = _read(name, application, names)
-            printed["flag"] = [_joined(*flags) for flags in zip(printed["flag"], further["flag"])]
+            printed["flag"] = [joined_flags(*flags) for flags in zip(printed["flag"], further["flag"])]
             printed = printed.join(further.drop(columns=["flag", "dataset"]))
     half_of_classes = APPLICATIONS[application]["classes"] / 2
     impossible = printed["nll"].map(_first) < LEAST_NLL_OF_BRIER * half_of_classes * printed["brier"].map(_first)
-    printed.loc[impossible, "flag"] = [_joined(flag, "M-BRIERSUM") for flag in printed.loc[impossible, "flag"]]
+    printed.loc[impossible, "flag"] = [joined_flags(flag, "M-BRIERSUM") for flag in printed.loc[impossible, "flag"]]
     for name in (*OVERLAP, *DISTANCE):
         if int(name[-1]) >= run["classes"]:
             printed = printed.drop(columns=name, errors="ignore")
@@ -63,10 +61,6 @@ def _read(name, application, names=()):
                 span = " [" + frame[f"{column}_low"] + ", " + frame[f"{column}_high"] + "]"
             printed[measure] = (frame[column] + span).where(frame[column] != "", "")
     return printed
-
-
-def _joined(*flags):
-    return ";".join(dict.fromkeys(code for flag in flags for code in flag.split(";") if code))
 
 
 def _first(text):

@@ -8,60 +8,46 @@ import pandas as pd
 from experiments import study
 from experiments.mehrtash2020 import figures
 from experiments.mehrtash2020.protocol import APPLICATIONS
-from experiments.mehrtash2020.published import (
-    DISTANCE,
-    LEAST_NLL_OF_BRIER,
-    MEASURES,
-    application_of,
-    parts,
-    published,
-)
+from experiments.mehrtash2020.published import DISTANCE, MEASURES, application_of, parts, published
 from experiments.mehrtash2020.segments import detection_lines, prediction_lines, segment_lines, subset_lines
-from experiments.run import NOTHING, mean_over_cases, plain
+from experiments.run import LEAST_NLL_OF_BRIER, NOTHING, check_possible, mean_over_cases, plain, spread_over_seeds
 from keras_uq import metrics, statistics
 
-OURS = {
-    "nll_mean": "NLL, mean",
-    "brier_mean": "Brier, mean",
-    "ece_percent_mean": "ECE, mean (%)",
-    "dice_mean": "Dice, mean",
-}
-FURTHER = {
-    "nll_seeds": "std over seeds: NLL",
-    "dice_seeds": "std over seeds: Dice",
-    "brier_normalised": "Brier with the 1/K of Eq. 4",
-    "ece_15_percent": "ECE with 15 bins (%)",
-    "ece_foreground_percent": "ECE of the foreground's probability (%)",
-    "asd_mm": "average surface distance (mm)",
-    "hd95_missing": "segments without HD95",
-    "segments": "of",
-    "temperature": "temperature",
-}
-COMPARED = {
-    "nll": "NLL",
-    "nll_whole": "NLL, whole volume",
-    "brier": "Brier",
-    "ece": "ECE",
-    "dice": "Dice",
-    "hd95": "HD95 (mm)",
-}
-# Lower is better but for this.
+# Higher is better; for all other measures, lower is.
 HIGHER = ("dice",)
 # Section VI-E.
 SIGNIFICANT = 0.01
-
-
-class ImpossibleScores(AssertionError):
-    """A record with an NLL that is impossible for its Brier score."""
 
 
 class Study(study.Study):
     """Two losses, each as it is, with Monte Carlo dropout, as an ensemble and at a temperature."""
 
     measures = MEASURES
-    ours = OURS
-    further = FURTHER
-    compared = COMPARED
+    ours = {
+        "nll_mean": "NLL, mean",
+        "brier_mean": "Brier, mean",
+        "ece_percent_mean": "ECE, mean (%)",
+        "dice_mean": "Dice, mean",
+    }
+    further = {
+        "nll_seeds": "std over seeds: NLL",
+        "dice_seeds": "std over seeds: Dice",
+        "brier_normalised": "Brier with the 1/K of Eq. 4",
+        "ece_15_percent": "ECE with 15 bins (%)",
+        "ece_foreground_percent": "ECE of the foreground's probability (%)",
+        "asd_mm": "average surface distance (mm)",
+        "hd95_missing": "segments without HD95",
+        "segments": "of",
+        "temperature": "temperature",
+    }
+    compared = {
+        "nll": "NLL",
+        "nll_whole": "NLL, whole volume",
+        "brier": "Brier",
+        "ece": "ECE",
+        "dice": "Dice",
+        "hd95": "HD95 (mm)",
+    }
     headline = {"nll": "NLL", "ece_percent": "ECE %", "dice_segment1": "Dice 1"}
     interval = "from the 2.5th to the 97.5th percentile over test cases and networks, as printed"
     overview = "{nll:.3f} / {brier:.3f} / {ece_percent:.2f} / {dice_mean:.3f}"
@@ -81,6 +67,8 @@ class Study(study.Study):
         f"and with 10,000. Bold in the paper: p below {SIGNIFICANT}. With 100 resamples p is 0 or at least 0.02."
     )
     draw = staticmethod(figures.draw)
+    published = staticmethod(published)
+    parts = staticmethod(parts)
 
     def departures(self, data, about):
         application = APPLICATIONS[application_of(about)]
@@ -89,34 +77,20 @@ class Study(study.Study):
             return []
         return [f"{wanted} is not there: corrupted test scans alone stand for scans unlike the training's"]
 
-    def published(self, run):
-        return published(run)
-
-    def parts(self, run):
-        return parts(run)
-
     def measure(self, run, frames):
-        """Mean over cases and networks, with the range from the 2.5th to the 97.5th percentile; `..._mean` a bootstrap
-        one.
-
-        Raises:
-            ImpossibleScores: If a case's NLL is below 2.4554 / 2 times its Brier score (sum over classes).
-        """
-        frames = [self.derive(cases) for cases in frames]
         together = pd.concat(frames)
-        _check(together)
+        for end in ("", "_whole"):  # With K classes, (1 - p)^2 + the others' squares is at most 2 (1 - p)^2.
+            check_possible(together, f"nll{end}", f"brier{end}", LEAST_NLL_OF_BRIER / 2)
         measured = {name: _range(together[name]) for name in MEASURES if name in together}
         cases = together.groupby("case").mean(numeric_only=True)
         for name in ("nll", "brier", "ece_percent", "dice"):
             measured[f"{name}_mean"] = mean_over_cases(cases[name])
-        seeds = pd.DataFrame([cases.mean(numeric_only=True) for cases in frames])
+        measured |= spread_over_seeds(frames, ["nll", "dice"])
         distances = together[[name for name in DISTANCE if name in together]].to_numpy().ravel()
         numbers = {
-            "nll_seeds": seeds["nll"].std(ddof=1) if len(frames) > 1 else math.nan,
-            "dice_seeds": seeds["dice"].std(ddof=1) if len(frames) > 1 else math.nan,
             "hd95_missing": metrics.average_cases(distances).missing,
             "segments": len(distances),
-            **{name: together[name].mean() for name in FURTHER if name in together},
+            **{name: together[name].mean() for name in self.further if name in together},
         }
         return measured | {name: plain(value) for name, value in numbers.items()}
 
@@ -134,16 +108,9 @@ class Study(study.Study):
         return network if network != row else run["reference"]
 
     def tests(self, run):
-        """What the paper prints bold: is the best row of a measure better than each other? Paired bootstrap over cases.
-
-        One line for each measure and row that is not the best: the difference to the best, and its p with 100
-        resamples, as printed, and with 10,000.
-
-        Reference:
-            Mehrtash et al. (2020), Section VI-E: n = 100, P < 0.01.
-        """
+        """Is the best row of a measure better than each other? Section VI-E: n = 100, printed bold for p < 0.01."""
         lines, scores = [], run.scores()
-        for column, label in COMPARED.items():
+        for column, label in self.compared.items():
             means = {row: values[column].mean() for row, values in scores.items()}
             defined = {row: value for row, value in means.items() if not math.isnan(value)}
             if len(defined) < 2:
@@ -196,14 +163,6 @@ class Study(study.Study):
                 detection_lines(run),
             ),
         ]
-
-
-def _check(cases):
-    """With K classes, (1 - p)^2 + the others' squares is at most 2 (1 - p)^2."""
-    for end in ("", "_whole"):
-        below = cases[cases[f"nll{end}"] < LEAST_NLL_OF_BRIER / 2 * cases[f"brier{end}"] - 1e-9]
-        if len(below):
-            raise ImpossibleScores(f"{below['case'].iloc[0]}: NLL {below[f'nll{end}'].iloc[0]} for its Brier score.")
 
 
 def _range(values):

@@ -12,13 +12,9 @@ from experiments.run import PUBLISHED
 
 
 class Column(NamedTuple):
-    """A column of a table.
+    """A column of a table: heading, one text for each row, and whether it holds published numbers.
 
-    Args:
-        head: Its heading.
-        texts: One for each row.
-        printed: Whether it holds published numbers.
-        short: Heading where space is short and the published column stands before it.
+    `short` is the heading where space is short and the published column stands before it.
     """
 
     head: str

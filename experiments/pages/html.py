@@ -20,12 +20,7 @@ ENVIRONMENT = jinja2.Environment(
 
 
 def page(run, captions):
-    """The HTML of a run.
-
-    Args:
-        run: The `Run`.
-        captions: `{name: caption}` of the pictures in its folder `figures`.
-    """
+    """The HTML of a run; `captions` are those of the pictures in its folder `figures`."""
     sections = [section for section in run.study.sections(run) if not section[2].empty]
     return ENVIRONMENT.get_template("page.html").render(
         run=run,

@@ -35,18 +35,18 @@ def draw(run):
         plots.threshold_curves(_swept(run), title),
         "Against the threshold (Fig. 4): means over test pictures, bands 1.96 s / sqrt(n); means of seeds.",
     )
-    figures |= panel_figures(
-        run,
-        "softmax",
-        lambda which, case, rows: plots.softmax_panel(rows, f"{title}\n{which} picture: {case[:12]}"),
-        lambda which, case, rows: f"The {which} test picture (Fig. 2 and 3), {case}. Rule: {RULE}.",
-    )
+    figures |= panel_figures(run, softmax=_softmax)
     worst = run.panels("worst")
     figures["at_thresholds"] = worst and (
         plots.threshold_panel(worst[1], title=f"{title}\npicture {worst[0][:12]}"),
         "The worst test picture at five thresholds (Fig. 4): white is right, magenta false, green missed.",
     )
     return figures
+
+
+def _softmax(run, which, case, rows):
+    caption = f"The {which} test picture (Fig. 2 and 3), {case}. Rule: {RULE}."
+    return plots.softmax_panel(rows, f"{run.title}\n{which} picture: {case[:12]}"), caption
 
 
 def _augmented(run):

@@ -29,7 +29,6 @@ class ReleasedPlateau(Plateau):
     min_delta: float = setting(None, 1e-7)
 
     def details(self):
-        """Further arguments of `ReduceLROnPlateau`."""
         return {"min_delta": self.min_delta, "cooldown": 1, "min_lr": 1e-4}
 
 
@@ -78,14 +77,11 @@ def plus_plus(gamma):
 
 
 def table(name, title, rows, dataset="drive", reference="DSC", seeds=None):
-    """One of the paper's tables on one of its datasets.
+    """One of the paper's tables on one of its datasets, a key of `SIZES`.
 
     Args:
-        name: Such as `table3`.
-        title: What it shows.
+        name, title, dataset, reference: As in `Table`.
         rows: `{row as printed: loss}`.
-        dataset: Key of `SIZES`.
-        reference: Row that the others are compared with.
         seeds: Of the profile `small`, if not one.
     """
     profiles = dict(TABLE_PROFILES)

@@ -1,53 +1,41 @@
 """What the tables of Yeung et al. (2021) measure: calibration of the softmax, and overlap."""
 
-import math
-
 import numpy as np
 import pandas as pd
 
 from data_prep.pictures import COLLECTIONS
 from experiments import study
-from experiments.run import plain, read_published
+from experiments.run import check_possible, read_published, spread_over_seeds
 from experiments.yeung2021 import figures
 from experiments.yeung2021.scoring import as_picture
 from keras_uq import statistics
 
-MEASURES = {
-    "nll": "NLL of the foreground (nat)",
-    "brier": "Brier score",
-    "dice": "Dice",
-    "jaccard": "Jaccard",
-}
-OURS = {"nll_full": "NLL, full (nat)", "precision": "precision", "sensitivity": "recall"}
-FURTHER = {
-    "nll_full_seeds": "std over seeds: NLL, full",
-    "nll_seeds": "std over seeds: NLL of the foreground",
-    "brier_seeds": "std over seeds: Brier",
-    "dice_seeds": "std over seeds: Dice",
-}
-COMPARED = {
-    "nll_full": "NLL, full",
-    "nll": "NLL of the foreground",
-    "brier": "Brier score",
-    "dice": "Dice",
-}
-# -log(1 - q) >= 2.4554 q^2 for every q: two classes cannot have less.
-LEAST_NLL_OF_BRIER = 2.4554
 AUGMENTED, TIMES = 3, 5
 TARGETS = (0.90, 0.95)
-
-
-class ImpossibleScores(AssertionError):
-    """A record with an NLL that is impossible for its Brier score and two classes."""
 
 
 class Study(study.Study):
     """Calibration of the softmax and overlap, picture by picture."""
 
-    measures = MEASURES
-    ours = OURS
-    further = FURTHER
-    compared = COMPARED
+    measures = {
+        "nll": "NLL of the foreground (nat)",
+        "brier": "Brier score",
+        "dice": "Dice",
+        "jaccard": "Jaccard",
+    }
+    ours = {"nll_full": "NLL, full (nat)", "precision": "precision", "sensitivity": "recall"}
+    further = {
+        "nll_full_seeds": "std over seeds: NLL, full",
+        "nll_seeds": "std over seeds: NLL of the foreground",
+        "brier_seeds": "std over seeds: Brier",
+        "dice_seeds": "std over seeds: Dice",
+    }
+    compared = {
+        "nll_full": "NLL, full",
+        "nll": "NLL of the foreground",
+        "brier": "Brier score",
+        "dice": "Dice",
+    }
     headline = {"nll": "NLL fg", "brier": "Brier", "dice": "Dice", "nll_full": "NLL\nfull"}
     interval = "95 % interval over test pictures, 1.96 s / sqrt(n), of each picture's mean over seeds"
     overview = "{nll:.3f} / {nll_full:.3f} / {brier:.3f} / {dice:.3f}"
@@ -98,40 +86,28 @@ class Study(study.Study):
         collection = COLLECTIONS.get(run["dataset"])
         wanted = collection.name if collection and (printed["dataset"] == collection.name).any() else "DRIVE"
         printed = printed[printed["dataset"] == wanted].copy()
-        for name in MEASURES:
+        for name in self.measures:
             printed[name] = printed[name] + " [" + printed[f"{name}_low"] + ", " + printed[f"{name}_high"] + "]"
         return printed.set_index("gamma" if "gamma" in printed else "loss")
 
     def measure(self, run, frames):
-        """Mean over pictures, each the mean of its seeds, with `1.96 s / sqrt(n)`.
-
-        Raises:
-            ImpossibleScores: If a picture's NLL is below 2.4554 times its Brier score.
-        """
         for cases in frames:
-            below = cases[cases["nll_full"] < LEAST_NLL_OF_BRIER * cases["brier"] - 1e-9]
-            if len(below):
-                raise ImpossibleScores(f"{below['case'].iloc[0]}: NLL {below['nll_full'].iloc[0]} for its Brier score.")
-        names = [*MEASURES, *OURS]
+            check_possible(cases, nll="nll_full")
+        names = [*self.measures, *self.ours]
         pictures = pd.concat(frames).groupby("case")[names].mean()
         measured = {name: statistics.mean_interval(pictures[name], normal=True) for name in names}
-        seeds = pd.DataFrame([cases[names].mean() for cases in frames])
-        spreads = {f"{name}_seeds": seeds[name].std(ddof=1) if len(frames) > 1 else math.nan for name in COMPARED}
-        return measured | {name: plain(value) for name, value in spreads.items()}
+        return measured | spread_over_seeds(frames, [*self.compared])
 
     def against(self, run, row):
         base = row.removesuffix("++")
         return base if base != row and base in run["rows"] else run["reference"]
 
     def tests(self, run):
-        """Rank-sum test, as in the paper, and signed-rank test, since the pictures are the same, of each pair of
-        rows."""
         lines = []
-        for row, other, values, others in run.pairs:
-            for column, label in COMPARED.items():
-                for name, test in (("rank-sum", statistics.rank_sum), ("signed-rank", statistics.signed_rank)):
-                    result = test(values[column].to_numpy(), others[column].to_numpy())
-                    lines.append({"row": row, "against": other, "measure": label, "test": name, **result._asdict()})
+        for row, other, label, values, others in run.pairs:
+            for name, test in (("rank-sum", statistics.rank_sum), ("signed-rank", statistics.signed_rank)):
+                result = test(values.to_numpy(), others.to_numpy())
+                lines.append({"row": row, "against": other, "measure": label, "test": name, **result._asdict()})
         return pd.DataFrame(lines, columns=["row", "against", "measure", "test", *statistics.PairTest._fields])
 
     def notes(self, run):
@@ -202,12 +178,12 @@ def by_seed(run):
     """
     lines = []
     for row, cells in run.by_row.items():
-        for cell in sorted(cells, key=lambda cell: cell.seed):
-            cases, other = cell.cases(), STUDY.against(run, row)
+        for cell in cells:
+            cases, other = cell.cases(), run.study.against(run, row)
             line = {"row": row, "seed": str(cell.seed), **_epochs(cell.frame("history.csv"))}
-            line |= {label: cases[column].mean() for column, label in COMPARED.items()}
+            line |= {label: cases[column].mean() for column, label in run.study.compared.items()}
             partner = run.by_seed.get((other, cell.seed)) if other != row else None
-            for column, label in COMPARED.items():
+            for column, label in run.study.compared.items():
                 text = ""
                 if partner is not None:
                     difference = statistics.paired_bootstrap(cases[column], partner.cases()[column])

@@ -12,7 +12,6 @@ ADAPTIVE = {
 
 def draw(run):
     """`{name: (figure, caption)}` of a run, in the order of the page."""
-    title = run.title
     figures = {
         "learning_curves": learning_curves(run, label="validation Dice (of predicted classes, pooled)"),
         "training_loss": learning_curves(run, "loss", "training loss (each its own)"),
@@ -21,24 +20,17 @@ def draw(run):
     for column, label in ADAPTIVE.items() if adaptive else ():
         curves = {row: [history[column].to_numpy() for history in frames] for row, frames in adaptive.items()}
         caption = f"{label[0].upper()}{label[1:]} by epoch, of the rows with adaptive weights. Bold: mean over seeds."
-        figures[column] = (plots.learning_curves(curves, label, title), caption)
-    slices = panel_figures(
-        run,
-        "slices",
-        lambda which, case, rows: plots.softmax_panel(rows, f"{title}\n{which} case: {case}"),
-        lambda which, case, rows: (
-            f"The {which} test case, {case} (Fig. 3): the slice with most foreground; outline: ground truth. "
-            f"Rule: {RULE}."
-        ),
+        figures[column] = (plots.learning_curves(curves, label, run.title), caption)
+    return figures | panel_figures(run, slices=_slices, surfaces=_surfaces)
+
+
+def _slices(run, which, case, rows):
+    caption = (
+        f"The {which} test case, {case} (Fig. 3): the slice with most foreground; outline: ground truth. Rule: {RULE}."
     )
-    surfaces = panel_figures(
-        run,
-        "surfaces",
-        lambda which, case, rows: plots.surface_panel(rows, f"{title}\n{which} case: {case}"),
-        lambda which, case, rows: (
-            f"The {which} test case, {case} (Fig. 3): surfaces of the ground truth and of the prediction."
-        ),
-    )
-    for which in ("best", "worst"):
-        figures |= {name: drawn for name, drawn in (slices | surfaces).items() if name.endswith(which)}
-    return figures
+    return plots.softmax_panel(rows, f"{run.title}\n{which} case: {case}"), caption
+
+
+def _surfaces(run, which, case, rows):
+    caption = f"The {which} test case, {case} (Fig. 3): surfaces of the ground truth and of the prediction."
+    return plots.surface_panel(rows, f"{run.title}\n{which} case: {case}"), caption

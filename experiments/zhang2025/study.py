@@ -1,25 +1,15 @@
 """What the tables of Zhang et al. (2025) measure: overlap of whole volumes, and what the adaptive weights did."""
 
-import math
-
 import numpy as np
 import pandas as pd
 
 from experiments import study
-from experiments.run import mean_over_cases, plain, read_published
+from experiments.run import joined_flags, mean_over_cases, plain, read_published, spread_over_seeds
 from experiments.zhang2025 import figures
 from experiments.zhang2025.protocol import DICE_CE, NETWORKS, PRICES, adaptive, published_name, tversky
 from experiments.zhang2025.scoring import SCORES
 from keras_uq import statistics
 
-# Columns of the printed tables, and ours of `cases.csv`.
-COLUMNS = {
-    "f2": "f2",
-    "dsc": "dice",
-    "specificity": "specificity",
-    "sensitivity": "sensitivity",
-    "precision": "precision",
-}
 MEASURES = {
     "f2": "F2 (%)",
     "dsc": "DSC (%)",
@@ -27,18 +17,8 @@ MEASURES = {
     "sensitivity": "sensitivity (%)",
     "precision": "precision (%)",
 }
-OURS = {"dsc_std": "std of DSC over cases", "dsc_best": "best DSC (%)", "dsc_worst": "worst DSC (%)"}
-FURTHER = {
-    **{f"{name}_std": f"std over cases: {label}" for name, label in MEASURES.items() if name != "dsc"},
-    **{f"{name}_best": f"best: {label}" for name, label in MEASURES.items() if name != "dsc"},
-    "dsc_seeds": "std over seeds: DSC (%)",
-}
-COMPARED = {
-    "dice": "DSC (points)",
-    "f2": "F2 (points)",
-    "sensitivity": "sensitivity (points)",
-    "precision": "precision (points)",
-}
+# The column of `cases.csv` for each column of the printed tables.
+COLUMNS = {name: name for name in MEASURES} | {"dsc": "dice"}
 # What the paper says, and what it leaves out, as pairs of rows: the first against the second.
 QUESTIONS = {
     "adaptive weights against Tversky alone": [
@@ -59,9 +39,18 @@ class Study(study.Study):
     """Overlap of whole volumes, and what the adaptive weights did."""
 
     measures = MEASURES
-    ours = OURS
-    further = FURTHER
-    compared = COMPARED
+    ours = {"dsc_std": "std of DSC over cases", "dsc_best": "best DSC (%)", "dsc_worst": "worst DSC (%)"}
+    further = {
+        **{f"{name}_std": f"std over cases: {label}" for name, label in MEASURES.items() if name != "dsc"},
+        **{f"{name}_best": f"best: {label}" for name, label in MEASURES.items() if name != "dsc"},
+        "dsc_seeds": "std over seeds: DSC (%)",
+    }
+    compared = {
+        "dice": "DSC (points)",
+        "f2": "F2 (points)",
+        "sensitivity": "sensitivity (points)",
+        "precision": "precision (points)",
+    }
     headline = {"dsc": "DSC", "f2": "F2", "precision": "prec."}
     interval = "95 % bootstrap interval of the mean over test cases"
     overview = "{dsc:.2f} ± {dsc_std:.2f} / {f2:.2f}"
@@ -84,10 +73,7 @@ class Study(study.Study):
             frame = read_published(f"zhang2025_{name}")
             frame.index = [published_name(line) for line in frame.to_dict("records")]
             frames.append(frame.drop(columns=["model", "loss", "alpha", "beta"]))
-        flags = [
-            ";".join(dict.fromkeys(code for codes in pair for code in codes.split(";") if code))
-            for pair in zip(*(frame["flag"] for frame in frames))
-        ]
+        flags = [joined_flags(*pair) for pair in zip(*(frame["flag"] for frame in frames))]
         both = frames[0].drop(columns="flag").join(frames[1].drop(columns="flag"))
         return both.assign(flag=flags, dataset="NIH Pancreas-CT")
 
@@ -95,37 +81,23 @@ class Study(study.Study):
         return {"Table 1": ["f2", "dsc"], "Table 2": ["specificity", "sensitivity", "precision"]}
 
     def measure(self, run, frames):
-        """Means over test cases in percent (each the mean of its networks) with bootstrap intervals; std and
-        extremes."""
-        together = pd.concat([self.derive(cases) for cases in frames])
+        together = pd.concat(frames)
         cases = together.groupby("case").mean(numeric_only=True)
         measured = {}
         for name, column in COLUMNS.items():
             measured[name] = mean_over_cases(cases[column])
             values = {"std": cases[column].std(ddof=1), "best": together[column].max(), "worst": together[column].min()}
             measured |= {f"{name}_{what}": plain(value) for what, value in values.items()}
-        seeds = [self.derive(cases)["dice"].mean() for cases in frames]
-        measured["dsc_seeds"] = plain(np.std(seeds, ddof=1) if len(frames) > 1 else math.nan)
-        return measured
+        return measured | {"dsc_seeds": spread_over_seeds(frames, ["dice"])["dice_seeds"]}
 
     def derive(self, cases):
         return cases.assign(**{name: 100 * cases[name] for name in SCORES})
 
     def tests(self, run):
-        """Wilcoxon's signed-rank test over test cases (means of seeds) for each question, and the mean difference.
-
-        Reference:
-            Zhang et al. (2025) compare means alone.
-        """
-        scores, lines = run.scores(), []
+        lines = []
         for question, pairs in QUESTIONS.items():
             for first, second in pairs:
-                if first not in scores or second not in scores:
-                    continue
-                for column, label in COMPARED.items():
-                    pair = (scores[first][column], scores[second][column])
-                    if (pair[0] - pair[1]).isna().all():
-                        continue  # No case has the score in both rows.
+                for label, pair in run.both(first, second).items():
                     line = {"question": question, "row": first, "against": second, "measure": label}
                     line |= statistics.paired_bootstrap(*pair)._asdict()
                     lines.append(line | {"p, signed-rank": statistics.signed_rank(*pair).p})

@@ -13,7 +13,7 @@ import pytest
 from data_prep.pictures import open_archive, read_masks
 from experiments import command, report
 from experiments.records import read_json, sums, write_json
-from experiments.run import Run
+from experiments.run import ImpossibleScores, Run
 from experiments.table import Profile
 from experiments.yeung2021 import study
 from experiments.yeung2021.study import STUDY
@@ -136,7 +136,7 @@ def test_the_histogram_counts_every_test_pixel(folder):
 def test_scores_that_no_probabilities_have_are_refused(folder):
     frames = [pd.read_csv(folder / "dsc-seed0" / "cases.csv")]
     STUDY.measure(None, frames)
-    with pytest.raises(study.ImpossibleScores, match="NLL 0.1 for its Brier score"):
+    with pytest.raises(ImpossibleScores, match="NLL 0.1 for its Brier score"):
         STUDY.measure(None, [frames[0].assign(nll_full=0.1, brier=0.05)])
 
 
