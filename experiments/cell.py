@@ -42,7 +42,8 @@ def run(jobs, folder, store, tensorboard=None, pause=PAUSE):
     Returns:
         One sentence for each job without a result, with the reason.
     """
-    failed, waiting, begun = {}, list(jobs), 0
+    failed, waiting = {}, list(jobs)
+    numbers = {job: number for number, job in enumerate(jobs, start=1)}
     while waiting:
         busy = []
         for job in waiting:
@@ -53,8 +54,7 @@ def run(jobs, folder, store, tensorboard=None, pause=PAUSE):
                 busy.append(job)
             else:
                 try:
-                    begun += 1
-                    CONSOLE.rule(f"{min(begun, len(jobs))} of {len(jobs)}: {job}")
+                    CONSOLE.rule(f"{numbers[job]} of {len(jobs)}: {job}")
                     run_one(job, folder, store, tensorboard)
                 except Busy:
                     CONSOLE.print("another process works on it")
