@@ -50,7 +50,7 @@ $(VENV)/.jax: $(READY)
 
 # Warnings are no errors here: torch.compile warns of its own code.
 test-torch: $(VENV)-torch/.ready  ## losses and inference on the PyTorch backend, in an environment of its own
-	KERAS_BACKEND=torch "$$VENV"-torch/bin/python -m $(PYTEST) -W default -m "not slow" tests/losses tests/inference tests/metrics/test_dice_metric.py
+	KERAS_BACKEND=torch "$$VENV"-torch/bin/python -m $(PYTEST) -W default --disable-warnings -m "not slow" tests/losses tests/inference tests/metrics/test_dice_metric.py
 
 $(VENV)-torch/.ready: setup.cfg pyproject.toml
 	$(PYTHON) -m venv "$$VENV"-torch
