@@ -193,7 +193,7 @@ def test_each_command_starts_what_its_name_says(folder):
     assert slow[-2:] == ["-m", "slow"]
     for name in [*jax, *torch]:
         assert not name.startswith("tests/") or (ROOT / name.partition("::")[0]).exists(), name
-    assert {"tests/losses", "tests/inference", "tests/metrics/test_dice_metric.py"} <= set(jax) & set(torch)
+    assert {"tests/losses", "tests/metrics/test_dice_metric.py"} <= set(jax) & set(torch)
     assert (tables, benchmark) == (["experiments.report"], ["experiments.benchmarks"])
     assert (check, style) == (["."], ["--check", "."])
 
