@@ -15,7 +15,8 @@ from experiments import cell, command
 from experiments.choices import AllSeeds
 from experiments.inputs import datasets
 from experiments.plan import plan
-from experiments.records import DamagedRecord, Record, name_of
+from experiments.records import DamagedRecord, Record, name_of, sums, write_csv
+from experiments.run import Cell
 from experiments.store import Store
 from experiments.table import Row
 from keras_uq.inference import load_model
@@ -321,6 +322,16 @@ def test_a_finished_table_is_found_without_reading_other_tables(run, fast, monke
     assert set(opened) == {folder}
     assert time.monotonic() - begin < 60
     assert other not in opened
+
+
+def test_a_table_without_lines_is_written_and_read(run, tmp_path):
+    folder, _ = run("--row", "Dice Loss")
+    cell = folder / "dice-loss-seed0"
+    write_csv(cell / "slices.csv", [])
+    provenance = json.loads((cell / "provenance.json").read_text())
+    (cell / "provenance.json").write_text(json.dumps({**provenance, "files": sums(cell)}))
+    assert Cell(cell).frame("slices.csv").empty
+    assert len(Cell(cell).frame("cases.csv")) == 3
 
 
 def test_panels_show_each_test_case(run):

@@ -68,6 +68,7 @@ def test_recorded_cells_are_claimed_by_todays_code(path):
     cells = list(claimed_cells(path))
     assert cells
     for record, job in cells:
+        assert record.check().provenance["files"]
         assert record.digest == job.digest, record.folder
         assert record.folder.name == job.name
         if record.training:
