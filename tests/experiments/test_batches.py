@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from data_prep.prepared import DamagedData
-from experiments.inputs.batches import Batches
+from experiments.inputs.batches import Batches, volume_depth
 from experiments.inputs.cases import Cases, SliceSplit
 
 
@@ -78,3 +78,22 @@ def test_pictures_are_measured_in_pixels(prepared):
     assert cases.spacing("b") == (3.0, 1.0, 2.0)
     with pytest.raises(DamagedData, match="full of case a"):
         cases.full_mask("a")
+
+
+def test_plain_images_are_not_augmented():
+    batches = Batches(Pair(), "train", batch=5, seed=0, augment=lambda image, mask, seed: (image + 1000, mask))
+    assert batches[0][0].min() >= 1000
+    images, masks = batches.plain([0, 7])
+    np.testing.assert_array_equal(images[:, 0, 0, 0], [0, 104])
+    assert masks.shape == (2, 2, 2, 1)
+
+
+def test_volumes_are_padded_to_the_deepest_of_any_set():
+    class Depths:
+        description = {"preprocessing": {"multiple": 4}}
+        split = {"train": [3], "validation": [2], "test": [5]}
+
+        def image(self, case):
+            return np.zeros((case, 2, 2, 1))
+
+    assert volume_depth(Depths()) == 8

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from experiments import cell, command
+from experiments import cell, command, store
 from experiments.choices import AllSeeds
 from experiments.inputs import datasets
 from experiments.plan import plan
@@ -231,7 +231,7 @@ def test_what_another_process_works_on_is_left_until_the_rest_is_done(
     folder = command.run_folder(table, "paper", data.name, arguments.results)
     folder.mkdir(parents=True)
     jobs = plan(table, settings, data, range(1))
-    store = Store(arguments.results)
+    records = Store(arguments.results)
     name = f"cell {name_of(folder / jobs[0].name)}" if lock == "cell" else f"training {jobs[0].training_digest}"
     context = multiprocessing.get_context("spawn")
     ready, release = context.Queue(), context.Queue()
@@ -246,19 +246,17 @@ def test_what_another_process_works_on_is_left_until_the_rest_is_done(
         process.join()
 
     monkeypatch.setattr(cell.time, "sleep", pause)
-    assert cell.run(jobs, folder, store) == []
+    assert cell.run(jobs, folder, records) == []
     assert pauses == [cell.PAUSE]
     assert [job.row.name for job in untrained] == ["Dice Loss", "Log Dice Loss", "BCE Loss"]
     assert "another process works on it" in capsys.readouterr().out
 
 
 def test_without_locks_the_cost_is_a_training_done_twice(run, monkeypatch):
-    from experiments import store as store_module
-
     def unsupported(*_, **__):
         raise NotImplementedError("no locks on this file system")
 
-    monkeypatch.setattr(store_module.filelock.FileLock, "acquire", unsupported)
+    monkeypatch.setattr(store.filelock.FileLock, "acquire", unsupported)
     folder, failed = run("--row", "Dice Loss")
     assert not failed
     Record(folder / "dice-loss-seed0").check()
@@ -268,8 +266,8 @@ def test_the_index_is_made_anew_where_it_is_missing_or_wrong(run, fast, untraine
     folder, _ = run("--row", "Dice Loss")
     index = folder.parent.parent / ".index.json"
     record = Record(folder / "dice-loss-seed0")
-    store = Store(folder.parent.parent)
-    assert store.find(record.digest).folder == record.folder
+    records = Store(folder.parent.parent)
+    assert records.find(record.digest).folder == record.folder
     for content in (
         "",
         "{}",
@@ -277,17 +275,17 @@ def test_the_index_is_made_anew_where_it_is_missing_or_wrong(run, fast, untraine
         json.dumps({"a/b": {"changed": 1, "cells": {"c": {"config": record.digest}}}}),
     ):
         index.write_text(content)
-        assert store.find(record.digest).folder == record.folder
-    assert store.find("0" * 64) is None
+        assert records.find(record.digest).folder == record.folder
+    assert records.find("0" * 64) is None
     # A copied run is found, a removed one is not; runs that did not change are not read again.
     copy = folder.parent / "copy"
     shutil.copytree(folder, copy)
     shutil.rmtree(folder)
-    assert store.find(record.digest).folder == copy / "dice-loss-seed0"
+    assert records.find(record.digest).folder == copy / "dice-loss-seed0"
     content = json.loads(index.read_text())
     content["kethavath2025_table2/copy"]["cells"]["dice-loss-seed0"]["config"] = "1" * 64
     index.write_text(json.dumps(content))
-    assert store._index()["kethavath2025_table2/copy"]["cells"]["dice-loss-seed0"]["config"] == "1" * 64
+    assert records._index()["kethavath2025_table2/copy"]["cells"]["dice-loss-seed0"]["config"] == "1" * 64
 
 
 def test_a_record_without_provenance_is_no_record(run, untrained):
@@ -322,6 +320,22 @@ def test_a_finished_table_is_found_without_reading_other_tables(run, fast, monke
     assert set(opened) == {folder}
     assert time.monotonic() - begin < 60
     assert other not in opened
+
+
+def test_a_record_that_is_half_written_is_no_record(run, fast, untrained, monkeypatch):
+    """Killed while the files of a changed cell are written: neither the old record nor half of the new one stands."""
+    folder, _ = run("--row", "Dice Loss")
+    cell_folder = folder / "dice-loss-seed0"
+    changed = dataclasses.replace(fast, settings=fast.settings.replace(samples=2))
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "write_csv", lambda *_: 1 / 0)
+        _, failed = run("--row", "Dice Loss", table=changed)
+    assert failed == ["Dice Loss, seed 0: ZeroDivisionError: division by zero"]
+    assert not (cell_folder / "provenance.json").exists()
+    _, failed = run("--row", "Dice Loss", table=changed)
+    assert not failed
+    assert Record(cell_folder).check().config["samples"] == 2
+    assert len(untrained) == 1  # Its training is taken up.
 
 
 def test_a_table_without_lines_is_written_and_read(run, tmp_path):

@@ -178,3 +178,14 @@ def test_what_is_tested_only_changes_the_cell_and_not_the_training():
     assert job.training_digest == other.training_digest
     assert job.digest != other.digest
     assert SimpleNamespace(**job.config).keep == "val_dice"
+
+
+def test_scans_unlike_the_trainings_are_part_of_the_cell():
+    class Shifted(Data):
+        shifted = SimpleNamespace(fingerprint="1" * 64)
+
+    (job,) = plan(TABLE, TABLE.settings, Shifted, range(1), row="Dice Loss")
+    (other,) = plan(TABLE, TABLE.settings, Data, range(1), row="Dice Loss")
+    assert job.config["shifted"] == f"sha256:{'1' * 64}"
+    assert "shifted" not in other.config
+    assert job.training_digest == other.training_digest

@@ -186,3 +186,49 @@ def test_the_readme_gets_the_tables_of_real_runs_side_by_side(run_folder, tmp_pa
     assert "| MyLoss | not run | not run |" in text
     assert "table.md) filters8 (spleen)" in text
     assert "| seeds | 1 to 2 | 1 to 2 |" in text
+
+
+def test_scores_are_those_of_the_test_cases(run_folder):
+    for path in run_folder.glob("*/cases.csv"):
+        cases = pd.read_csv(path)
+        cases.loc[cases["set"] == "validation", "dice"] = 0.01
+        cases.to_csv(path, index=False)
+    run = Run(run_folder)
+    assert run.table.set_index("row").loc["BCE Loss", "dice_hard"] == pytest.approx(0.5)
+    assert run.scores("test")["BCE Loss"]["dice"].mean() == pytest.approx(0.5)
+    assert run.scores("validation")["BCE Loss"]["dice"].mean() == pytest.approx(0.01)
+
+
+def test_soft_dice_is_pooled_over_cases_and_not_averaged(run_folder):
+    path = run_folder / "bce-seed0" / "cases.csv"
+    cases = pd.read_csv(path)
+    cases.loc[cases["case"] == "c0", ["soft_overlap", "soft_predicted", "soft_labelled"]] = (90.0, 100.0, 100.0)
+    cases.to_csv(path, index=False)
+    line = Run(run_folder).table.set_index("row").loc["BCE Loss"]
+    assert line["dice"] == pytest.approx(2 * (90 + 3 + 3) / (100 + 4 + 4 + 100 + 4 + 4))
+
+
+def test_markdown_has_flags_and_says_whose_data_were_measured(run_folder):
+    text = report.write(Run(run_folder))
+    heads = next(line for line in text.splitlines() if line.startswith("| loss"))
+    assert heads.endswith("| flags |")
+    assert next(line for line in text.splitlines() if line.startswith("| Log Cosh Loss")).endswith("| K-DUPSTD |")
+    assert "Measured on other data than the paper's: the columns are not comparable." in text
+    run = json.loads((run_folder / "run.json").read_text())
+    (run_folder / "run.json").write_text(json.dumps({**run, "departures": ["epochs 5 for 20"]}))
+    assert "Measured on other data" not in report.write(Run(run_folder))
+
+
+def test_the_page_escapes_names_and_lists_commits_and_shared_cells(run_folder):
+    run = json.loads((run_folder / "run.json").read_text())
+    evil = "<script>alert(1)</script>"
+    (run_folder / "run.json").write_text(json.dumps({**run, "rows": [*run["rows"], evil], "title": evil}))
+    for name, facts in (("dice-seed1", {"commit": "def"}), ("bce-seed0", {"shared_with": "t_table2/run/bce-seed0"})):
+        path = run_folder / name / "provenance.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), **facts}))
+    report.write(Run(run_folder))
+    page = (run_folder / "report.html").read_text()
+    assert evil not in page
+    assert page.count("&lt;script&gt;alert(1)&lt;/script&gt;") >= 3
+    assert "<dd>abc, def</dd>" in page
+    assert "<dt>cells shared with</dt><dd>t_table2/run</dd>" in page

@@ -1,10 +1,12 @@
 """Settings: scaled to fewer epochs, described under a table, written into a configuration."""
 
+import dataclasses
 from types import SimpleNamespace
 
 import pytest
 
 from experiments.choices import (
+    MODES,
     Adam,
     AllSeeds,
     Channels,
@@ -17,7 +19,7 @@ from experiments.choices import (
     Volumes,
 )
 from experiments.settings import Settings, any_modality
-from experiments.table import PROFILES, Changes, departures
+from experiments.table import PROFILES, Changes, departures, run_folder
 from keras_uq.preprocessing import Preprocessing
 from tests.experiments.tiny import TABLE
 
@@ -100,3 +102,25 @@ def test_changes_name_the_folder():
     table, settings = Changes(epochs=2, filters=3, foreground=(1, 2)).apply(TABLE, TABLE.settings)
     assert (settings.epochs, settings.filters, table.foreground) == (2, 3, {1, 2})
     assert table.departures[-1] == "foreground: label 1, 2 alone, not labels [1]"
+
+
+def test_changed_epochs_scale_the_schedule_and_name_the_run():
+    _, settings = Changes(epochs=10).apply(TABLE, PLAIN)
+    assert (settings.epochs, settings.schedule.every, settings.patience) == (10, 2, 6)
+    folder = run_folder(TABLE, "small", "msd/Task04_Hippocampus", "runs", Changes(epochs=10).name)
+    assert folder.as_posix() == "runs/kethavath2025_table2/small-msd_Task04_Hippocampus-epochs10"
+
+
+def test_scans_without_hounsfield_units_are_a_departure():
+    steps = {"CT": Preprocessing(window=(300, 150)), "other": Preprocessing(percentiles=(1, 99))}
+    table = dataclasses.replace(TABLE, settings=dataclasses.replace(PLAIN, preprocessing=steps))
+    sentence = "MRI: intensities clipped to percentiles (1, 99), no HU window"
+    assert sentence in departures(table, table.settings, data("msd/Task04_Hippocampus", "MRI"))
+    assert sentence not in departures(table, table.settings, data("msd/Task09_Spleen", "CT"))
+    assert sentence not in departures(table, table.settings, data(table.dataset, "MRI"))
+
+
+def test_losses_are_to_fall_and_dice_is_to_rise():
+    assert MODES == {"val_dice": "max", "val_loss": "min"}
+    for monitor, mode in MODES.items():
+        assert Plateau(0.5, epochs=3).callback(PLAIN.replace(monitor=monitor)).mode == mode
