@@ -5,6 +5,7 @@ import json
 import multiprocessing
 import shutil
 import time
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -20,7 +21,7 @@ from experiments.run import Cell
 from experiments.store import Store
 from experiments.table import Row
 from keras_uq.inference import load_model
-from tests.experiments.tiny import TABLE, thresholded
+from tests.experiments.tiny import TABLE, small_unet, thresholded
 
 WHOLE = [
     *("best_val_dice.weights.h5", "best_val_loss.weights.h5", "cases.csv", "config.json", "history.csv", "model.keras"),
@@ -87,7 +88,8 @@ def test_a_training_is_shared_by_cells_that_test_it_differently(run, fast, untra
         folder, _ = run("--row", "Dice Loss", table=changed)
         other = folder / "dice-loss-seed0"
         assert "shared_with" not in Record(other).provenance
-        assert (other / "training.json").read_bytes() == (first / "dice-loss-seed0" / "training.json").read_bytes()
+        for file in ("training.json", "history.csv"):
+            assert (other / file).read_bytes() == (first / "dice-loss-seed0" / file).read_bytes()
         load_model(other / "model.keras").load_weights(other / f"best_{changed.settings.keep}.weights.h5")
     assert len(untrained) == 1
     results = first.parent.parent
@@ -235,7 +237,7 @@ def test_what_another_process_works_on_is_left_until_the_rest_is_done(
     name = f"cell {name_of(folder / jobs[0].name)}" if lock == "cell" else f"training {jobs[0].training_digest}"
     context = multiprocessing.get_context("spawn")
     ready, release = context.Queue(), context.Queue()
-    process = context.Process(target=held, args=(arguments.results, name, ready, release))
+    process = context.Process(target=held, args=(arguments.results, name, ready, release), daemon=True)
     process.start()
     assert ready.get(timeout=60)
     pauses = []
@@ -246,7 +248,10 @@ def test_what_another_process_works_on_is_left_until_the_rest_is_done(
         process.join()
 
     monkeypatch.setattr(cell.time, "sleep", pause)
+    written, write = [], Store.write
+    monkeypatch.setattr(Store, "write", lambda *given: written.append(given[2].row.name) or write(*given))
     assert cell.run(jobs, folder, records) == []
+    assert written == ["Dice Loss", "Log Dice Loss", "BCE Loss", "Hybrid Loss"]  # Its inputs first.
     assert pauses == [cell.PAUSE]
     assert [job.row.name for job in untrained] == ["Dice Loss", "Log Dice Loss", "BCE Loss"]
     assert "another process works on it" in capsys.readouterr().out
@@ -346,6 +351,23 @@ def test_a_table_without_lines_is_written_and_read(run, tmp_path):
     (cell / "provenance.json").write_text(json.dumps({**provenance, "files": sums(cell)}))
     assert Cell(cell).frame("slices.csv").empty
     assert len(Cell(cell).frame("cases.csv")) == 3
+
+
+def test_files_of_the_record_before_are_gone(run, fast):
+    folder, _ = run("--row", "Dice Loss")
+    cell_folder = folder / "dice-loss-seed0"
+    (cell_folder / "reliability.csv").write_text("left\n")
+    (cell_folder / "probabilities").mkdir()
+    changed = dataclasses.replace(fast, settings=fast.settings.replace(samples=2))
+    assert run("--row", "Dice Loss", table=changed)[1] == []
+    assert sorted(path.name for path in cell_folder.iterdir()) == WHOLE
+
+
+def test_dropout_is_sampled_with_the_seed_and_number_of_the_cell(fast):
+    settings = fast.settings.replace(samples=7)
+    job = SimpleNamespace(settings=settings, seed=3)
+    predictor = cell._monte_carlo(job, small_unet((None, None, 1), 2, 0.9, dropout=0.2), [])
+    assert (predictor.samples, predictor.seed) == (7, 3)
 
 
 def test_panels_show_each_test_case(run):
