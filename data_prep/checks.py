@@ -9,7 +9,7 @@ from typing import Self
 
 import numpy as np
 
-from data_prep.prepared import write_text
+from keras_uq.files import write_text
 from keras_uq.preprocessing import Scan
 
 # Severity of each kind of finding, and how to repair it. A case with a fatal finding cannot be used.

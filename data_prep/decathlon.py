@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from data_prep.archive import Archive, BadDataset, Case, natural
-from data_prep.prepared import sha256
+from keras_uq.files import sha256
 
 URL = "https://msd-for-monai.s3-us-west-2.amazonaws.com/{task}.tar"
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from data_prep.archive import Archive, BadDataset, Case, digest_of, natural
-from data_prep.prepared import sha256
+from keras_uq.files import sha256
 from keras_uq.preprocessing import BadScan, Scan
 
 # Files of the collections: name -> (collection, URL or None if a login is needed, checksum or None).

@@ -14,7 +14,8 @@ from data_prep import acdc, atlas, brats, decathlon, pancreas_ct, pictures, pros
 from data_prep.archive import Archive, BadDataset
 from data_prep.checks import FATAL, Finding, Report, check_pair
 from data_prep.extract import extract
-from data_prep.prepared import Prepared, Writer, sha256
+from data_prep.prepared import Prepared, Writer
+from keras_uq.files import sha256
 from keras_uq.preprocessing import BadScan, Preprocessing
 
 # A test that recognises the layout of an archive, and the function that opens it. If none matches, the pictures and

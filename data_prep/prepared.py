@@ -17,12 +17,13 @@ import csv
 import hashlib
 import json
 import os
-import platform
 import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from keras_uq.files import sha256, write_text
 
 FORMAT = 1
 
@@ -214,24 +215,6 @@ class Prepared:
             return np.load(self.folder / "cases" / case / f"{name}.npy", mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError) as error:
             raise DamagedData(f"{name} of case {case} in {self.folder} cannot be opened ({error}).") from error
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file atomically: it is written under a temporary name and then renamed."""
-    temporary = path.with_name(f".{path.name}.{process_name()}")
-    temporary.write_text(text, newline="")
-    os.replace(temporary, path)
-
-
-def process_name() -> str:
-    """Return a name that no other process has, on this host or another: host, process number, a random part."""
-    return f"{platform.node()}-{os.getpid()}-{os.urandom(3).hex()}"
-
-
-def sha256(path: str | os.PathLike) -> str:
-    """Return the hexadecimal sha256 of a file."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _plain(config):

@@ -10,11 +10,11 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
-from data_prep.prepared import process_name, write_text
 from experiments import records
 from experiments.scoring import PROBABILITIES, scorer_of
 from experiments.store import WORK, is_work
 from experiments.training import Diverged, build, train, trained_files, weights_file
+from keras_uq.files import process_name, write_text
 from keras_uq.inference import MCDropout, save_model
 from keras_uq.preprocessing import Preprocessing
 

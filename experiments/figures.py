@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from data_prep.prepared import process_name
 from keras_uq import plots
+from keras_uq.files import process_name
 
 RULE = "highest and lowest Dice at 0.5 among the test cases, median over losses, each loss's first seed"
 

@@ -13,8 +13,8 @@ import io
 import json
 from pathlib import Path
 
-from data_prep.prepared import sha256, write_text
 from experiments.machine import machine
+from keras_uq.files import sha256, write_text
 
 # Not recorded: too large to be committed, and made again from a training.
 LARGE = (".keras", ".weights.h5", "panels.npz")

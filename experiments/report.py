@@ -9,11 +9,11 @@ import json
 import sys
 from pathlib import Path
 
-from data_prep.prepared import write_text
 from experiments.figures import choose_panels
 from experiments.pages import html, markdown
 from experiments.records import write_json
 from experiments.run import Run
+from keras_uq.files import write_text
 
 RUNS = Path("results/runs")
 DPI = 220

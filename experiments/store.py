@@ -10,8 +10,8 @@ from pathlib import Path
 
 import filelock
 
-from data_prep.prepared import sha256, write_text
 from experiments.records import DamagedRecord, Record, made, name_of, read_json, sums, write_csv, write_json
+from keras_uq.files import sha256, write_text
 
 # Begins the name of the folder in which a process trains and predicts a cell before it has a record.
 WORK = "training"

@@ -114,9 +114,9 @@ def main(arguments=None):
         print(json.dumps(_worker(*options.worker, options.peers)))
         return 0
 
-    from data_prep.prepared import write_text
     from experiments.benchmarks.speed import RESULTS, medians, ratio
     from experiments.machine import machine
+    from keras_uq.files import write_text
 
     result = {"machine": machine(), "peers": _versions(options.peers)}
     with tempfile.TemporaryDirectory() as folder:

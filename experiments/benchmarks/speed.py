@@ -20,10 +20,10 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from data_prep.prepared import write_text
 from experiments.machine import machine
 from keras_uq import losses, models
 from keras_uq.callbacks import AdaptiveEpsilon, PerImageData
+from keras_uq.files import write_text
 from keras_uq.inference import MCDropout, SlidingWindow
 from keras_uq.preprocessing import Preprocessing, read_nifti
 

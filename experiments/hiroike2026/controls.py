@@ -8,9 +8,9 @@ import keras
 import numpy as np
 import pandas as pd
 
-from data_prep.prepared import write_text
 from experiments.described import Described, setting
 from keras_uq.callbacks import AdaptiveEpsilon
+from keras_uq.files import write_text
 
 # What is kept beside the weights of a training with refreshes.
 RECORD = "epsilon.json"

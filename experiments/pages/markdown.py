@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from data_prep.prepared import write_text
 from experiments.pages import columns
+from keras_uq.files import write_text
 
 README_START, README_END = "<!-- measured -->", "<!-- /measured -->"
 

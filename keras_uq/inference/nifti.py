@@ -14,6 +14,7 @@ import nibabel
 import numpy as np
 
 from keras_uq._version import __version__
+from keras_uq.files import replacing, write_text
 from keras_uq.inference.quality import QualityCard
 from keras_uq.preprocessing import Preprocessing, read_nifti
 
@@ -112,13 +113,6 @@ def _quality(card, probabilities):
     return {"quality": card.read(probabilities), "quality_card": json.loads(card.to_json())}
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a text file atomically: it is written under a temporary name and then renamed."""
-    temporary = path.with_name("." + path.name)
-    temporary.write_text(text)
-    os.replace(temporary, path)
-
-
 def _check_channels(path, images, model):
     shape = getattr(model, "input_shape", None)
     if not isinstance(shape, tuple):
@@ -151,6 +145,5 @@ def _write_nifti(data, scan, path):
     header.set_slope_inter(1, 0)
     header["cal_min"] = header["cal_max"] = 0
     image = nibabel.Nifti1Image(data, scan.affine, header)
-    temporary = path.with_name("." + path.name)
-    nibabel.save(image, temporary)
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        nibabel.save(image, temporary)

@@ -9,7 +9,7 @@ import pytest
 from data_prep import synthetic_ct
 from data_prep.decathlon import open_archive
 from data_prep.prepare import prepare
-from data_prep.prepared import sha256
+from keras_uq.files import sha256
 from keras_uq.preprocessing import Preprocessing
 
 
