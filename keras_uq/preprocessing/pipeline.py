@@ -145,9 +145,20 @@ class Preprocessing:
             shape: `(x, y, z)` of the scan.
             affine: Matrix `(4, 4)` from voxel index to millimetres.
         """
-        axes = self._axes(affine)
-        oriented = tuple(shape[axis] for axis in reversed(axes))
-        return self._resampled_shape(oriented, self._spacing(affine))[1:]
+        return self._resampled_shape(self._oriented_shape(shape, affine), self._spacing(affine))[1:]
+
+    def output_shape(self, shape: Sequence[int], affine: np.ndarray) -> tuple[int, int, int]:
+        """Return `(depth, height, width)` of what `image` and `mask` would return for a scan. Nothing is allocated.
+
+        Args:
+            shape: `(x, y, z)` or `(x, y, z, channels)` of the scan.
+            affine: Matrix `(4, 4)` from voxel index to millimetres.
+        """
+        return self._geometry(self._oriented_shape(shape, affine), affine).canvas_shape
+
+    def _oriented_shape(self, shape, affine):
+        """`(depth, height, width)` after reorientation."""
+        return tuple(int(shape[axis]) for axis in reversed(self._axes(affine)))
 
     def _axes(self, affine):
         """The axes of the file that become x, y and z."""
@@ -210,27 +221,30 @@ class Preprocessing:
             voxels = voxels[..., np.newaxis]
         if voxels.ndim != 4:
             raise ValueError(f"Expected a volume (x, y, z) or (x, y, z, channels). Received: shape={voxels.shape}.")
-        reorient = None
         if self.orientation is not None:
-            reorient = self._reorientation(affine)
-            voxels = orientations.apply_orientation(voxels, reorient)
+            voxels = orientations.apply_orientation(voxels, self._reorientation(affine))
         slices = np.ascontiguousarray(voxels.transpose(2, 1, 0, 3))
-        oriented, spacing = slices.shape[:3], self._spacing(affine)
-        resampled = self._resampled_shape(oriented, spacing)
-        if resampled != oriented:
+        resampled = self._resampled_shape(slices.shape[:3], self._spacing(affine))
+        geometry = self._geometry(slices.shape[:3], affine)
+        if resampled != geometry.oriented:
             slices = _resample(slices, resampled, interpolation)
-        depth, *sides = resampled
+        return slices, geometry
+
+    def _geometry(self, oriented, affine):
+        """The `Geometry` of a scan of shape `(depth, height, width)` after reorientation."""
+        spacing = self._spacing(affine)
+        depth, *sides = self._resampled_shape(oriented, spacing)
         rows, columns = self.size or sides
         padded = [
             -(-max(side, least) // self.multiple) * self.multiple
             for side, least in zip(self.crop or (rows, columns), self.canvas or (0, 0))
         ]
-        return slices, Geometry(
+        return Geometry(
             oriented=oriented,
             resized=(rows, columns),
             canvas_shape=(depth, *padded),
             offset=((padded[0] - rows) // 2, (padded[1] - columns) // 2),
-            reorient=None if reorient is None else reorient.tolist(),
+            reorient=None if self.orientation is None else self._reorientation(affine).tolist(),
             spacing=tuple(
                 size * before / after for size, before, after in zip(spacing, oriented, (depth, rows, columns))
             ),

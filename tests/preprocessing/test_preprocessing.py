@@ -338,3 +338,21 @@ def test_a_unit_affine_beside_true_zooms_is_mended_for_the_steps(write_scan):
     scan = read_nifti(path)
     assert scan.affine_zooms == pytest.approx((1, 1, 1))
     np.testing.assert_allclose(np.diag(scan.scaled_affine), [-1.3, -1.3, 10, 1], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        {},
+        {"orientation": None},
+        {"orientation": "ASL", "multiple": 8},
+        {"size": (20, 12), "canvas": (30, 30)},
+        {"spacing": (2.0, 0.5, None), "crop": (7, 9), "multiple": 4},
+    ],
+)
+def test_the_output_shape_is_told_from_the_header_alone(steps):
+    steps, affine = Preprocessing(**steps), np.diag([-1.0, 2.0, 3.0, 1.0])
+    for shape in ((6, 5, 4), (6, 5, 4, 2)):
+        image, _ = steps.image(np.zeros(shape, "int16"), affine)
+        assert steps.output_shape(shape, affine) == image.shape[:3]
+    assert steps.output_shape((60_000, 50_000, 40_000), affine)  # Nothing of this size is allocated.
