@@ -66,7 +66,7 @@ class Geometry:
         return np.ascontiguousarray(volume)
 
 
-def resample(volume, shape, interpolation):
+def resample(volume: np.ndarray, shape: tuple[int, int, int], interpolation: str) -> np.ndarray:
     """Resample a volume `(depth, height, width, channels)` to another grid that covers the same space.
 
     The grids are aligned at their outer borders, not at the centres of their first voxels.
