@@ -11,7 +11,7 @@ import numpy as np
 MULTIPLES = tuple(2**power for power in range(11))
 
 
-def check_model(model: keras.Model, name: str = "The model") -> None:
+def check_network(model: keras.Model, name: str = "The model") -> None:
     """Check that a model segments: one image in, one map of the same grid out, and finite weights.
 
     Args:
@@ -44,7 +44,7 @@ def check_model(model: keras.Model, name: str = "The model") -> None:
     _check_weights(model, name)
 
 
-def check_images(model: Any, shape: Sequence[int], name: str = "The images") -> None:
+def check_scan(model: Any, shape: Sequence[int], name: str = "The images") -> None:
     """Check that a model takes images of a shape and returns maps of their grid. Takes milliseconds.
 
     Args:

@@ -14,7 +14,7 @@ import keras
 from keras_uq._kinds import Flag, Integer, Items, argument, shown
 from keras_uq.files import BadFile, check, parse, replacing, sweep
 from keras_uq.inference.model_archive import check_model_archive, opened, read_member
-from keras_uq.inference.model_checks import check_model
+from keras_uq.inference.model_checks import check_network
 from keras_uq.inference.quality import QualityCard
 from keras_uq.preprocessing import Preprocessing
 
@@ -93,7 +93,7 @@ def load_model(path: str | os.PathLike) -> keras.Model:
     Raises:
         ValueError: If the file is missing or holds no model, if it asks for more memory than
             `keras_uq.files.max_memory()`, if its layers need code that has not been imported, or if it is no model that
-            segments (see `check_model`).
+            segments (see `check_network`).
         OSError: If the disk is full, or the file cannot be read.
     """
     path = Path(path)
@@ -110,7 +110,7 @@ def load_model(path: str | os.PathLike) -> keras.Model:
         raise BadFile(f"{path} {_reason(error)}") from error
     if not isinstance(model, keras.Model):
         raise BadFile(f"{path} cannot be loaded as a Keras model: it holds a {type(model).__name__}.")
-    check_model(model, str(path))
+    check_network(model, str(path))
     return model
 
 
@@ -123,7 +123,7 @@ def read_preprocessing(path: str | os.PathLike) -> Preprocessing | None:
 def read_multilabel(path: str | os.PathLike) -> bool:
     """Whether the model was saved with `multilabel=True`."""
     text, source = _addition(path, CHANNELS)
-    return text is not None and check(parse(text, source), {"multilabel": Flag()}, source)["multilabel"]
+    return text is not None and check(parse(text, source, once=True), {"multilabel": Flag()}, source)["multilabel"]
 
 
 def read_quality(path: str | os.PathLike) -> QualityCard | None:
@@ -135,7 +135,7 @@ def read_quality(path: str | os.PathLike) -> QualityCard | None:
 def read_window(path: str | os.PathLike) -> tuple[int, ...] | None:
     """Read the sides of the windows that `save_model` stored in the file, or `None` if there are none."""
     text, source = _addition(path, WINDOW)
-    return None if text is None else check(parse(text, source), {"window": SIDES}, source)["window"]
+    return None if text is None else check(parse(text, source, once=True), {"window": SIDES}, source)["window"]
 
 
 def _addition(path, name):

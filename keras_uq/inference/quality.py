@@ -195,17 +195,17 @@ class QualityCard:
         return json.dumps({"classes": [asdict(quality) for quality in self.classes]}, indent=2)
 
     @classmethod
-    def from_json(cls, text: str, source: str | os.PathLike = "quality card") -> Self:
+    def from_json(cls, text: str | bytes, source: str | os.PathLike = "quality card") -> Self:
         """Return the card that `to_json` wrote.
 
         Args:
-            text: JSON text.
+            text: JSON text, or its bytes in UTF-8.
             source: File that errors name.
 
         Raises:
             BadFile: If the text is no JSON, lacks a field, or holds an unknown one or a value that a field cannot have.
         """
-        lines = parse(text, source)
+        lines = parse(text, source, once=True)
         check(lines, {"classes": Items(Mapping(Anything()), least=1)}, source)
         for number, line in enumerate(lines["classes"], start=1):
             check(line, KINDS, f"{source}, entry {number} of `classes`")

@@ -116,17 +116,17 @@ class Preprocessing:
         return json.dumps(values, indent=2)
 
     @classmethod
-    def from_json(cls, text: str, source: str | os.PathLike = "preprocessing") -> Self:
+    def from_json(cls, text: str | bytes, source: str | os.PathLike = "preprocessing") -> Self:
         """Return the configuration that `to_json` wrote.
 
         Args:
-            text: JSON text.
+            text: JSON text, or its bytes in UTF-8.
             source: File that errors name.
 
         Raises:
             BadFile: If the text is no JSON, or holds an unknown field or a value that a field cannot have.
         """
-        values = parse(text, source)
+        values = parse(text, source, once=True)
         unknown = isinstance(values, dict) and set(values) - set(KINDS)
         if unknown:
             raise BadFile(

@@ -25,7 +25,7 @@ from keras_uq.inference import (
     read_window,
     save_model,
 )
-from keras_uq.inference.model_checks import check_images, check_model
+from keras_uq.inference.model_checks import check_network, check_scan
 from keras_uq.preprocessing import Preprocessing
 
 CONFIG, WEIGHTS = "config.json", "model.weights.h5"
@@ -330,24 +330,24 @@ def test_models_that_do_not_segment_are_refused_with_their_shapes(tmp_path):
 @pytest.mark.parametrize("pools", [0, 1, 3])
 def test_sides_that_the_network_cannot_take_are_told_with_their_multiple(pools):
     model, multiple = network(pools=pools), 2**pools
-    check_images(model, (5, 3 * multiple, 5 * multiple, 1))
+    check_scan(model, (5, 3 * multiple, 5 * multiple, 1))
     for shape in ((5, 3 * multiple, 5 * multiple, 1), (1, multiple, multiple, 1)):
         assert model(np.zeros(shape, "float32")).shape == shape
     if pools:
         with pytest.raises(ValueError, match=f"s.nii.gz: .* multiples of {multiple}.*`multiple={multiple}`"):
-            check_images(model, (5, 3 * multiple + multiple // 2, 5 * multiple, 1), "s.nii.gz")
+            check_scan(model, (5, 3 * multiple + multiple // 2, 5 * multiple, 1), "s.nii.gz")
 
 
 def test_images_that_the_network_cannot_take_are_told():
     with pytest.raises(ValueError, match=r"images of exactly 16 x 16. Received: 32 x 32.*`size` or `crop`"):
-        check_images(network(16), (5, 32, 32, 1))
+        check_scan(network(16), (5, 32, 32, 1))
     with pytest.raises(ValueError, match="takes 1 channels. Received: 3"):
-        check_images(network(), (5, 32, 32, 3))
+        check_scan(network(), (5, 32, 32, 3))
     with pytest.raises(ValueError, match="takes 2 spatial axes"):
-        check_images(network(), (5, 8, 32, 32, 1))
+        check_scan(network(), (5, 8, 32, 32, 1))
     image = keras.Input((None, None, 1))
     with pytest.raises(ValueError, match=r"returns \(1, 16, 16, 1\) for images of \(5, 32, 32, 1\)"):
-        check_images(keras.Model(image, layers.MaxPooling2D()(image)), (5, 32, 32, 1))
+        check_scan(keras.Model(image, layers.MaxPooling2D()(image)), (5, 32, 32, 1))
 
 
 class Unknowing(keras.Model):
@@ -360,8 +360,8 @@ class Unknowing(keras.Model):
 def test_models_that_do_not_know_their_shapes_are_left_alone():
     model = Unknowing()
     model(np.zeros((1, 4, 4, 1), "float32"))
-    check_model(model)
-    check_images(model, (5, 7, 7, 1))
+    check_network(model)
+    check_scan(model, (5, 7, 7, 1))
 
 
 def test_a_failure_of_the_disk_is_not_blamed_on_the_model(changed, tmp_path, monkeypatch):

@@ -166,7 +166,9 @@ def test_wrong_configurations_are_refused(wrong):
         Preprocessing.from_json(json.dumps(values), "steps.json")
 
 
-@pytest.mark.parametrize("text", ["", "[]", "3", "null", '"x"', "[" * 100_000, '{"window": [1, 2]'])
+@pytest.mark.parametrize(
+    "text", ["", b'{"m": "\xe9"}', "[]", "null", '"x"', "[" * 100_000, '{"median": 3, "median": 5}']
+)
 def test_text_that_is_no_configuration_is_refused_with_the_file(text):
     with pytest.raises(BadFile, match="^steps.json"):
         Preprocessing.from_json(text, source="steps.json")
