@@ -1,7 +1,8 @@
 """Predict with uncertainty, using any Keras model.
 
-`MCDropout` and `Ensemble` share one interface: `.predict(images)` returns `UncertaintyMaps`, `.draw(images)` yields the
-samples one by one. `SlidingWindow` has the same interface for whole volumes, which it predicts window by window.
+Every predictor is a `Predictor`: `.predict(images)` returns `UncertaintyMaps`. `MCDropout` and `Ensemble` also have
+`.draw(images)`, which yields the samples one by one. `SlidingWindow` has the same interface for whole volumes, which it
+predicts window by window.
 `predict_nifti` and the command `keras-uq predict` read a NIfTI scan and write its maps as NIfTI files.
 """
 
@@ -18,6 +19,7 @@ from keras_uq.inference.model_file import (
 )
 from keras_uq.inference.multilabel import exclusive
 from keras_uq.inference.nifti import predict_nifti
+from keras_uq.inference.predictor import Predictor
 from keras_uq.inference.quality import ClassQuality, QualityCard, logit_dice
 from keras_uq.inference.sliding_window import SlidingWindow, cut_window, window_starts
 from keras_uq.inference.temperature import TemperatureScaling, fit_temperature, scale_probabilities
@@ -27,6 +29,7 @@ __all__ = [
     "ClassQuality",
     "Ensemble",
     "MCDropout",
+    "Predictor",
     "QualityCard",
     "SlidingWindow",
     "TemperatureScaling",

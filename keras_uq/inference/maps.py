@@ -7,6 +7,7 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
+from keras_uq.inference._checks import check_probabilities
 from keras_uq.metrics.segments import binary_entropy
 
 # Probabilities are clipped to this distance from 0 before a logarithm.
@@ -74,16 +75,20 @@ class MapSum:
         """Add one sample, `(images, *spatial, classes)`.
 
         Raises:
-            ValueError: If a value lies outside [0, 1] or the shape differs from the first sample's.
+            ValueError: If a value is NaN or lies outside [0, 1], if several classes do not sum to 1, or if the shape
+                differs from the first sample's.
         """
-        probabilities = np.asarray(probabilities, dtype="float32")
+        probabilities = check_probabilities(f"Sample {self.samples}", probabilities).astype("float32", copy=False)
         if self.samples == 0:
             self._mean = np.zeros_like(probabilities)
             self._squares = np.zeros_like(probabilities)
             self._entropy = np.zeros(probabilities.shape[:-1], dtype="float32")
         if probabilities.shape != self._mean.shape:
-            raise ValueError(f"Expected samples of shape {self._mean.shape}. Received: {probabilities.shape}.")
-        entropy = binary_or_categorical_entropy(probabilities)
+            raise ValueError(
+                f"Expected samples of one shape, {self._mean.shape} as the first. Received: {probabilities.shape} as "
+                f"sample {self.samples}. Members of an ensemble need the same classes and the same grid."
+            )
+        entropy = _entropy(probabilities)
         self.samples += 1
         difference = probabilities - self._mean
         self._mean += difference / self.samples
@@ -95,7 +100,7 @@ class MapSum:
         if self.samples == 0:
             raise ValueError("There is no sample to make maps of. Call `add` first.")
         variance = np.maximum(self._squares / self.samples, 0)
-        entropy = binary_or_categorical_entropy(self._mean)
+        entropy = _entropy(self._mean)
         return UncertaintyMaps(
             mean=self._mean,
             std=np.sqrt(variance),
@@ -115,14 +120,12 @@ def binary_or_categorical_entropy(probabilities: np.ndarray) -> np.ndarray:
         probabilities: `(images, *spatial, classes)`; one class is the probability of foreground.
 
     Raises:
-        ValueError: If a value lies outside [0, 1].
+        ValueError: If a value is NaN or lies outside [0, 1], or if several classes do not sum to 1.
     """
-    if probabilities.size and not (probabilities.min() >= 0 and probabilities.max() <= 1):
-        raise ValueError(
-            "Expected probabilities in [0, 1]. "
-            f"Received values from {probabilities.min()} to {probabilities.max()}. "
-            "Does the model return logits? End it in a sigmoid or softmax."
-        )
+    return _entropy(check_probabilities("Entropy", probabilities))
+
+
+def _entropy(probabilities):
     if probabilities.shape[-1] == 1:
         return binary_entropy(probabilities[..., 0])
     return -np.sum(probabilities * np.log(np.maximum(probabilities, CLIP)), axis=-1)

@@ -1,14 +1,19 @@
 """Predict whole volumes with overlapping windows. Memory grows neither with the number of windows nor of samples."""
 
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
+from keras_uq._kinds import Flag, Integer, Items, Number, argument, shown
+from keras_uq.files import gibibytes, max_memory
+from keras_uq.inference._checks import check_images, check_options, input_shape
 from keras_uq.inference.ensemble import Ensemble
 from keras_uq.inference.maps import MapSum, UncertaintyMaps
+from keras_uq.inference.predictor import Predictor
 
 # Standard deviation of the Gaussian that weights the voxels of a window, as a share of the window's sides.
 SIGMA = 1 / 8
@@ -26,7 +31,7 @@ class SlidingWindow:
     Args:
         predictor: An `MCDropout`, an `Ensemble` (of models or of `MCDropout`), or a Keras model, which is then
             predicted deterministically.
-        window: Sides of the window in voxels, one per spatial axis.
+        window: Sides of the window in voxels, one per spatial axis, each at least 1.
         overlap: Share of a window's side that it has in common with the next window, in [0, 1).
         consistent: Whether each Monte Carlo sample is *one* function of the image. Dropout masks are then anchored to
             the image and repeat with the size of the window, so that overlapping windows drop the same voxels.
@@ -36,26 +41,31 @@ class SlidingWindow:
             blending partly averages away.
 
     Raises:
-        ValueError: For an invalid window or overlap, or for a predictor that cannot predict window by window.
+        ValueError: For an invalid window or overlap, for a window that the model does not take or the memory does not
+            hold, or for a predictor that cannot predict window by window.
 
     `predict` and `draw` have the interface of `MCDropout`. They keep one batch of windows, one blended sample, and the
     running moments of all samples in memory.
     """
 
-    def __init__(self, predictor: Any, window: Sequence[int], overlap: float = 0.5, consistent: bool = True) -> None:
-        self.window = tuple(int(side) for side in window)
-        if not self.window or min(self.window) < 1:
-            raise ValueError(f"Expected one side of at least 1 voxel per spatial axis. Received: window={window!r}.")
-        if not 0 <= overlap < 1:
-            raise ValueError(f"Expected an overlap in [0, 1). Received: overlap={overlap!r}.")
+    def __init__(
+        self,
+        predictor: Predictor | keras.Model,
+        window: Sequence[int],
+        overlap: float = 0.5,
+        consistent: bool = True,
+    ) -> None:
+        window = window.tolist() if isinstance(window, np.ndarray) else window
+        self.window = argument("SlidingWindow", "window", window, Items(Integer(least=1), least=1))
+        self.overlap = argument("SlidingWindow", "overlap", overlap, Number(least=0, below=1))
+        self.consistent = argument("SlidingWindow", "consistent", consistent, Flag())
         predictor = Ensemble([predictor]) if isinstance(predictor, keras.Model) else predictor
         if not hasattr(predictor, "networks"):
             raise ValueError(
-                f"SlidingWindow takes an MCDropout, an Ensemble or a model. Received: {type(predictor).__name__}. "
+                f"SlidingWindow takes an MCDropout, an Ensemble or a model. Received: {shown(predictor)}. A "
                 "TemperatureScaling works on whole maps: wrap it around the SlidingWindow instead."
             )
-        self.overlap = overlap
-        self.consistent = consistent
+        _check_window(self.window, predictor)
         self.predictor = predictor.anchored(self.window) if consistent else predictor
         self._strides = self.predictor.strides if consistent else (1,) * len(self.window)
         self._importance = _importance(self.window)
@@ -75,17 +85,18 @@ class SlidingWindow:
         """Return the uncertainty maps of the images.
 
         Args:
-            images: `(images, *spatial, channels)`, an array or a memory map.
-            batch_size: Number of windows predicted at a time.
+            images: `(images, *spatial, channels)`, finite numbers, an array or a memory map.
+            batch_size: Number of windows predicted at a time, at least 1.
             case: As in `MCDropout.predict`.
 
         Returns:
             `UncertaintyMaps`.
 
         Raises:
-            ValueError: If the number of spatial axes is not the number of the window's sides, or if there is no image.
+            ValueError: If the number of spatial axes is not the number of the window's sides; else as
+                `MCDropout.predict`.
         """
-        self._check(images)
+        images, batch_size, case = self._checked(images, batch_size, case)
         parts = []
         for image in images:
             total, weight = MapSum(), self._weight(image.shape[:-1])
@@ -96,10 +107,12 @@ class SlidingWindow:
 
     def draw(self, images: np.ndarray, batch_size: int = 1, case: int = 0) -> Iterator[np.ndarray]:
         """Yield the blended samples that `predict` averages, each `(images, *spatial, classes)`."""
-        self._check(images)
+        images, batch_size, case = self._checked(images, batch_size, case)
         weights = [self._weight(image.shape[:-1]) for image in images]
-        for network in self.predictor.networks(case):
-            yield np.stack([self._blend(network, *pair, batch_size) for pair in zip(images, weights)])
+        return (
+            np.stack([self._blend(network, *pair, batch_size) for pair in zip(images, weights)])
+            for network in self.predictor.networks(case)
+        )
 
     def corners(self, shape: Sequence[int]) -> list[tuple[int, ...]]:
         """Return the first voxel of every window of an image of this spatial shape, in the order of prediction."""
@@ -141,14 +154,32 @@ class SlidingWindow:
             total[inside] += self._importance[tuple(slice(0, part.stop - part.start) for part in inside)]
         return total
 
-    def _check(self, images):
-        if len(images) == 0:
-            raise ValueError("There is no image to predict. Received an empty array.")
-        if np.ndim(images) != len(self.window) + 2:
+    def _checked(self, images, batch_size, case):
+        images = check_images("SlidingWindow", images, (None, *[None] * len(self.window), None))
+        return images, *check_options("SlidingWindow", batch_size, case)
+
+
+def _check_window(window, predictor):
+    """Raise `ValueError` if a model does not take the window, or if it takes more memory than there is."""
+    size = 4 * math.prod(window)
+    if size > max_memory():
+        raise ValueError(
+            f"SlidingWindow: one window of {window} voxels takes {gibibytes(size)}, more than the limit of "
+            f"{gibibytes(max_memory())}. Choose a smaller `window`."
+        )
+    for member in [getattr(predictor, "model", None), *getattr(predictor, "models", ())]:
+        shape = input_shape(getattr(member, "model", member))
+        if shape is None:
+            continue
+        if len(shape) != len(window) + 2:
             raise ValueError(
-                f"A window of {len(self.window)} sides needs images with {len(self.window) + 2} axes, (images, "
-                f"*spatial, channels). Received: shape={np.shape(images)}. For one image, add the first axis: "
-                "images[None]."
+                f"SlidingWindow expects `window` with one side per spatial axis of the model, which has "
+                f"{len(shape) - 2}. Received: window={window}."
+            )
+        if any(side not in (None, wanted) for side, wanted in zip(shape[1:-1], window)):
+            raise ValueError(
+                f"SlidingWindow expects `window` to be {shape[1:-1]}, the input of the model. Received: "
+                f"window={window}."
             )
 
 
@@ -156,12 +187,18 @@ def window_starts(size: int, window: int, overlap: float = 0.5, stride: int = 1)
     """Return the first voxel of each window along one axis, so that the windows cover the axis.
 
     Args:
-        size: Size of the image in voxels.
-        window: Size of a window in voxels.
+        size: Size of the image in voxels, at least 1.
+        window: Size of a window in voxels, at least 1.
         overlap: Share of a window that it has in common with the next window, in [0, 1).
         stride: All starts are multiples of this number. The distance between windows is rounded down and the last start
             is rounded up, so the last window may extend up to `stride - 1` voxels beyond the image.
+
+    Raises:
+        ValueError: If an argument is out of its range.
     """
+    for name, value in (("size", size), ("window", window), ("stride", stride)):
+        argument("window_starts", name, value, Integer(least=1))
+    argument("window_starts", "overlap", overlap, Number(least=0, below=1))
     if size <= window:
         return [0]
     step = max(int(window * (1 - overlap)) // stride * stride, stride)
@@ -170,7 +207,18 @@ def window_starts(size: int, window: int, overlap: float = 0.5, stride: int = 1)
 
 
 def cut_window(image: np.ndarray, corner: Sequence[int], window: Sequence[int]) -> np.ndarray:
-    """Cut the window that begins at `corner` from an image `(*spatial, channels)`; zeros fill voxels beyond its end."""
+    """Cut the window that begins at `corner` from an image `(*spatial, channels)`; zeros fill voxels beyond its end.
+
+    Raises:
+        ValueError: If corner, window and image differ in their number of axes, or if the corner lies outside the image.
+    """
+    sides = np.shape(image)[:-1]
+    inside = len(corner) == len(window) == len(sides) and all(0 <= c < s for c, s in zip(corner, sides))
+    if not inside:
+        raise ValueError(
+            f"cut_window expects a corner within the image, and one side of the window per axis. Received: "
+            f"corner={tuple(corner)}, window={tuple(window)}, image of {sides} voxels."
+        )
     part = np.asarray(image[_inside(corner, window, image.shape)])
     missing = [(0, side - size) for side, size in zip(window, part.shape)]
     return np.pad(part, [*missing, (0, 0)]) if any(behind for _, behind in missing) else part

@@ -2,16 +2,21 @@
 
 import dataclasses
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import optimize
+from scipy import optimize, special
 
+from keras_uq._kinds import Items, Number, argument, shown
+from keras_uq.inference._checks import check_images, check_options, check_probabilities, numbered_pairs
 from keras_uq.inference.maps import CLIP, UncertaintyMaps, binary_or_categorical_entropy
+from keras_uq.inference.predictor import Predictor
 
 BOUNDS = (0.1, 10.0)
+# Beyond this range, probabilities are 0, 1 or equal to float32's precision.
+TEMPERATURE = Number(least=1e-3, most=1e3)
 
 
 class TemperatureScaling:
@@ -22,18 +27,24 @@ class TemperatureScaling:
     which is the same as dividing the logits by the temperature.
 
     Args:
-        predictor: An `MCDropout`, an `Ensemble`, or any object with the same `predict` method.
-        temperature: Number above 0, for example from `fit_temperature`.
+        predictor: An `MCDropout`, an `Ensemble`, a `SlidingWindow`, or any other `Predictor`.
+        temperature: Number in [0.001, 1000], for example from `fit_temperature`.
+
+    Raises:
+        ValueError: If `predictor` is no `Predictor`, or if the temperature is out of range.
 
     `predict` returns `UncertaintyMaps` with scaled `mean` and `entropy`. The spread over samples (`std`, `variance`,
     `expected_entropy`, `mutual_information`) is the predictor's and is not scaled.
     """
 
-    def __init__(self, predictor: Any, temperature: float) -> None:
-        if not (math.isfinite(temperature) and temperature > 0):
-            raise ValueError(f"Expected a temperature above 0. Received: temperature={temperature!r}.")
+    def __init__(self, predictor: Predictor, temperature: float) -> None:
+        if isinstance(predictor, type) or not isinstance(predictor, Predictor):
+            raise ValueError(
+                "TemperatureScaling expects a predictor, an object with the methods `predict` and `describe`. "
+                f"Received: {shown(predictor)}. For a Keras model, use Ensemble([model])."
+            )
         self.predictor = predictor
-        self.temperature = float(temperature)
+        self.temperature = argument("TemperatureScaling", "temperature", temperature, TEMPERATURE)
 
     def describe(self) -> dict[str, Any]:
         """Return the settings needed to repeat the prediction, as JSON types."""
@@ -41,6 +52,8 @@ class TemperatureScaling:
 
     def predict(self, images: np.ndarray, batch_size: int = 8, case: int = 0) -> UncertaintyMaps:
         """Return the maps of the images, as `MCDropout.predict` does."""
+        images = check_images("TemperatureScaling", images)
+        batch_size, case = check_options("TemperatureScaling", batch_size, case)
         maps = self.predictor.predict(images, batch_size=batch_size, case=case)
         mean = scale_probabilities(maps.mean, self.temperature)
         return dataclasses.replace(maps, mean=mean, entropy=binary_or_categorical_entropy(mean))
@@ -51,17 +64,24 @@ def scale_probabilities(probabilities: npt.ArrayLike, temperature: float) -> np.
 
     Args:
         probabilities: `(*spatial, classes)`; one class is the probability of foreground. They are clipped at 1e-7.
-        temperature: Number above 0.
+        temperature: Number in [0.001, 1000].
 
     Returns:
-        Array of the same shape and type.
+        Array of the same shape, float32 or wider.
+
+    Raises:
+        ValueError: If a probability is NaN or lies outside [0, 1], if several classes do not sum to 1, or if the
+            temperature is out of range.
     """
-    probabilities = np.asarray(probabilities)
+    temperature = argument("scale_probabilities", "temperature", temperature, TEMPERATURE)
+    probabilities = check_probabilities("scale_probabilities", probabilities)
     if probabilities.shape[-1] == 1:
         p = np.clip(probabilities.astype("float64"), CLIP, 1 - CLIP)
-        scaled = 1 / (1 + np.exp(-(np.log(p) - np.log1p(-p)) / temperature))
+        scaled = special.expit((np.log(p) - np.log1p(-p)) / temperature)
     else:
-        powers = np.maximum(probabilities, CLIP).astype("float64") ** (1 / temperature)
+        p = np.maximum(probabilities, CLIP).astype("float64")
+        # The largest class stays 1, so that the sum is not 0 at a low temperature.
+        powers = (p / p.max(axis=-1, keepdims=True)) ** (1 / temperature)
         scaled = powers / powers.sum(axis=-1, keepdims=True)
     return scaled.astype(probabilities.dtype)
 
@@ -74,42 +94,70 @@ def fit_temperature(
     Fit on validation cases and report on others. For the softmax of one network the likelihood has a single minimum.
 
     Args:
-        cases: One pair per case: class numbers `(*spatial)` and probabilities `(*spatial, classes)`. The cases are
-            iterated several times, so pass a list or another object that can be iterated again; a lazy one needs memory
-            for one case only.
-        bounds: Smallest and largest temperature. The optimum of a network that is never wrong is 0; the lower bound is
-            returned in this case.
+        cases: One pair per case: class numbers `(*spatial)`, integers, and probabilities `(*spatial, classes)`. The
+            cases are iterated several times, so pass a list or another object that can be iterated again; a lazy one
+            needs memory for one case only.
+        bounds: Smallest and largest temperature, in [0.001, 1000]. The optimum of a network that is never wrong is 0;
+            the lower bound is returned in this case.
 
     Returns:
         The temperature.
 
     Raises:
-        ValueError: If there is no voxel, if the bounds do not satisfy 0 < low < high, or if `cases` is an iterator.
+        ValueError: If labels and probabilities of a case are not what is described here (the message names the case by
+            its number), if there is no voxel, if the bounds do not satisfy low < high, or if `cases` is an
+            iterator.
 
     Reference:
         Guo et al. (2017), Section 4.2. Mehrtash et al. (2020), Section VIII, ask for calibration without retraining.
     """
-    if not 0 < bounds[0] < bounds[1]:
-        raise ValueError(f"Expected bounds with 0 < low < high. Received: bounds={bounds!r}.")
-    if iter(cases) is cases:
-        raise ValueError("Expected cases that can be iterated again, such as a list. Received: an iterator.")
-    if not any(np.asarray(labels).size for labels, _ in cases):
-        raise ValueError("There is no voxel to fit a temperature on.")
+    low, high = argument("fit_temperature", "bounds", bounds, Items(TEMPERATURE, count=2))
+    if not low < high:
+        raise ValueError(f"fit_temperature expects `bounds` with low < high. Received: bounds={bounds!r}.")
+    if isinstance(cases, Iterator):
+        raise ValueError(
+            "fit_temperature expects cases that can be iterated again, such as a list. Received: an iterator."
+        )
 
     def loss(log_temperature):
         return math.fsum(_log_loss(labels, p, math.exp(log_temperature)) for labels, p in cases)
 
-    ends = tuple(map(math.log, bounds))
+    ends = math.log(low), math.log(high)
+    # All cases are checked while the loss at the lower bound is summed, so that the checks need no further pass.
+    voxels, first = 0, []
+    for caller, labels, probabilities in numbered_pairs("fit_temperature", cases):
+        labels, probabilities = _checked(caller, labels, probabilities)
+        voxels += labels.size
+        first.append(_log_loss(labels, probabilities, low))
+    if voxels == 0:
+        raise ValueError("fit_temperature: there is no voxel to fit a temperature on.")
     minimum = optimize.minimize_scalar(loss, bounds=ends, method="bounded", options={"xatol": 1e-4})
     # The bounded search never evaluates its bounds exactly, so they are compared here.
-    best = min((minimum.x, *ends), key=loss)
-    return float(math.exp(best))
+    losses = {minimum.x: minimum.fun, ends[0]: math.fsum(first), ends[1]: loss(ends[1])}
+    return float(math.exp(min(losses, key=losses.get)))
+
+
+def _checked(caller, labels, probabilities):
+    labels, probabilities = np.asarray(labels), check_probabilities(caller, probabilities)
+    if labels.dtype.kind not in "biu" or labels.shape != probabilities.shape[:-1]:
+        raise ValueError(
+            f"{caller} expects class numbers (*spatial), integers, and probabilities (*spatial, classes). Received: "
+            f"{labels.dtype} {labels.shape} and {probabilities.shape}."
+        )
+    classes = max(probabilities.shape[-1], 2)
+    if labels.size and not 0 <= labels.min() <= labels.max() < classes:
+        raise ValueError(
+            f"{caller} expects class numbers from 0 to {classes - 1}. Received: {labels.min()} to {labels.max()}."
+        )
+    return labels, probabilities
 
 
 def _log_loss(labels, probabilities, temperature):
     """Negative log-likelihood at a temperature, summed over voxels."""
     labels, probabilities = np.asarray(labels).ravel(), np.asarray(probabilities)
+    # The logarithm of half precision has no digits to fit by.
     flat = probabilities.reshape(-1, probabilities.shape[-1])
+    flat = flat.astype(np.promote_types(flat.dtype, "float32"), copy=False)
     if flat.shape[1] == 1:
         flat = np.concatenate([1 - flat, flat], axis=1)
     logits = np.log(np.maximum(flat, CLIP)) / temperature

@@ -6,6 +6,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from keras_uq._kinds import Items, Number, argument
+from keras_uq.inference._checks import check_probabilities, numbered_pairs
+
 THRESHOLDS = tuple(step / 20 for step in range(1, 20))
 
 
@@ -20,14 +23,18 @@ def softmax_threshold(probabilities: npt.ArrayLike, threshold: float) -> np.ndar
     Returns:
         Booleans `(*spatial)`.
 
+    Raises:
+        ValueError: If the threshold or a probability is NaN or lies outside [0, 1], or if classes do not sum to 1.
+
     Reference:
         Yeung et al. (2021), Section III-D. Their Eq. 10 prints the inequality the other way round.
     """
-    if not 0 <= threshold <= 1:
-        raise ValueError(f"Expected a threshold in [0, 1]. Received: threshold={threshold!r}.")
-    probabilities = np.asarray(probabilities)
-    foreground = probabilities[..., 0] if probabilities.shape[-1] == 1 else probabilities[..., 1:].sum(axis=-1)
-    return foreground >= threshold
+    threshold = argument("softmax_threshold", "threshold", threshold, Number(0, 1))
+    return _foreground(check_probabilities("softmax_threshold", probabilities)) >= threshold
+
+
+def _foreground(probabilities):
+    return probabilities[..., 0] if probabilities.shape[-1] == 1 else probabilities[..., 1:].sum(axis=-1)
 
 
 class Operating(NamedTuple):
@@ -51,25 +58,33 @@ def choose_threshold(
         cases: One pair per case: a Boolean mask `(*spatial)` and probabilities `(*spatial, classes)`. Cases with an
             empty mask have no recall and do not enter its mean.
         target_recall: Mean recall over cases to reach, in (0, 1].
-        thresholds: Candidate thresholds.
+        thresholds: Candidate thresholds, at least one, each in [0, 1].
 
     Returns:
         `Operating`. The mean precision is over the cases in which something is predicted.
 
     Raises:
-        ValueError: If no case has foreground, or if no candidate reaches the target; the message names the best
-            recall.
+        ValueError: If an argument is out of its range, if mask and probabilities of a case are not what is described
+            here (the message names the case by its number), if no case has foreground, or if no candidate reaches the
+            target; the message then names the best recall.
 
     Reference:
         Yeung et al. (2021), Section III-D.
     """
-    if not 0 < target_recall <= 1:
-        raise ValueError(f"Expected a target in (0, 1]. Received: target_recall={target_recall!r}.")
-    candidates = sorted(thresholds, reverse=True)
+    target_recall = argument("choose_threshold", "target_recall", target_recall, Number(above=0, most=1))
+    thresholds = thresholds if isinstance(thresholds, str) else list(thresholds)
+    candidates = argument("choose_threshold", "thresholds", thresholds, Items(Number(0, 1), least=1))
+    candidates = sorted(candidates, reverse=True)
     recalls, precisions = [], []
-    for mask, probabilities in cases:
-        mask = np.asarray(mask, dtype=bool)
-        predicted = [softmax_threshold(probabilities, threshold) for threshold in candidates]
+    for caller, mask, probabilities in numbered_pairs("choose_threshold", cases):
+        mask, probabilities = np.asarray(mask), check_probabilities(caller, probabilities)
+        if mask.dtype != bool or mask.shape != probabilities.shape[:-1]:
+            raise ValueError(
+                f"{caller} expects a Boolean mask (*spatial) and probabilities (*spatial, classes). Received: "
+                f"{mask.dtype} {mask.shape} and {probabilities.shape}. For class numbers, pass `labels > 0`."
+            )
+        foreground = _foreground(probabilities)
+        predicted = [foreground >= threshold for threshold in candidates]
         hits = np.array([np.count_nonzero(mask & predicted_mask) for predicted_mask in predicted])
         sizes = np.array([np.count_nonzero(predicted_mask) for predicted_mask in predicted])
         recalls.append(hits / mask.sum() if mask.any() else np.full(len(candidates), np.nan))

@@ -7,7 +7,7 @@ from keras import layers, ops
 
 from keras_uq import models
 from keras_uq.inference import MCDropout
-from keras_uq.inference.mc_dropout import _Twin
+from keras_uq.inference._sampler import Twin
 
 
 @keras.saving.register_keras_serializable("test")
@@ -210,7 +210,7 @@ def test_layers_have_masks_of_their_own():
 def test_twins_keep_mean_and_spread_of_keras_layers(kind, rate):
     keras.utils.set_random_seed(0)
     layer = kind(rate)
-    twin = _Twin(layer, shared=False)
+    twin = Twin(layer, shared=False)
     # Many maps, since spatial dropout draws once a map.
     x = np.ones((256, 3, 3, 512), "float32")
     ours = ops.convert_to_numpy(twin(x))
@@ -222,13 +222,13 @@ def test_twins_keep_mean_and_spread_of_keras_layers(kind, rate):
 
 def test_spatial_dropout_drops_whole_maps_and_noise_shape_is_kept():
     x = np.ones((4, 8, 8, 64), "float32")
-    whole = ops.convert_to_numpy(_Twin(layers.SpatialDropout2D(0.5), shared=False)(x))
+    whole = ops.convert_to_numpy(Twin(layers.SpatialDropout2D(0.5), shared=False)(x))
     assert (whole == whole[:, :1, :1]).all()
     first = layers.SpatialDropout2D(0.5, data_format="channels_first")
-    rows = ops.convert_to_numpy(_Twin(first, shared=False)(np.ones((4, 64, 8, 8), "float32")))
+    rows = ops.convert_to_numpy(Twin(first, shared=False)(np.ones((4, 64, 8, 8), "float32")))
     assert (rows == rows[:, :, :1, :1]).all()
     assert len(np.unique(rows)) == 2
-    given = ops.convert_to_numpy(_Twin(layers.Dropout(0.5, noise_shape=(None, 1, None, 64)), shared=False)(x))
+    given = ops.convert_to_numpy(Twin(layers.Dropout(0.5, noise_shape=(None, 1, None, 64)), shared=False)(x))
     assert (given == given[:, :1]).all()
     assert not (given == given[:, :, :1]).all()
 
@@ -289,8 +289,6 @@ def test_models_without_dropout_are_refused():
         MCDropout(functional())
     with pytest.raises(ValueError, match=r"\['.*'\] have rate 0"):
         MCDropout(functional(layers.Dropout(0.0)))
-    with pytest.raises(ValueError, match="at least one sample"):
-        MCDropout(KINDS["functional"](), samples=0)
     with pytest.raises(ValueError, match="built model"):
         MCDropout(Subclassed())
 

@@ -39,11 +39,37 @@ def test_members_are_made_exclusive_before_their_mean(networks):
     assert maps.mean.shape == (3, 16, 16, 3)
 
 
-def test_samples_are_made_exclusive_one_by_one(networks):
+def test_samples_are_made_exclusive_one_by_one(networks, monkeypatch):
     predictor = MCDropout(networks[0], samples=3, seed=0, multilabel=True)
     plain = MCDropout(networks[0], samples=3, seed=0)
-    samples = [exclusive(sample) for sample in plain.draw(IMAGES)]
+    with monkeypatch.context() as patched:
+        patched.setattr("keras_uq.inference.mc_dropout.exclusive", lambda channels: channels)
+        samples = [exclusive(channels) for channels in predictor.draw(IMAGES)]
     maps = predictor.predict(IMAGES)
     np.testing.assert_allclose(maps.mean, np.mean(samples, axis=0), atol=1e-6)
     np.testing.assert_allclose(list(predictor.draw(IMAGES)), samples, atol=1e-6)
     assert predictor.describe()["channels"] != plain.describe().get("channels")
+
+
+def test_independent_channels_are_not_taken_for_a_distribution(networks):
+    for predictor in (MCDropout(networks[0], samples=2, seed=0), Ensemble(networks)):
+        with pytest.raises(ValueError, match=r"2 classes must sum to 1.*sums from .* multilabel=True"):
+            predictor.predict(IMAGES)
+
+
+@pytest.mark.parametrize("kind", ["float16", "float32", "float64"])
+def test_sums_are_at_least_float32(kind):
+    # 200 channels of 0.01: the background is 0.99 ** 200 = 0.134, and the sum 2.134.
+    result = exclusive(np.full((1, 200), 0.01, kind))
+    assert result.dtype == ("float64" if kind == "float64" else "float32")
+    p = float(np.array(0.01, kind))
+    np.testing.assert_allclose(result[0, 0], (1 - p) ** 200 / ((1 - p) ** 200 + 200 * p), rtol=1e-5)
+
+
+def test_what_is_no_probability_is_not_made_exclusive():
+    with pytest.raises(ValueError, match="exclusive: expected probabilities.*from 0 to 2"):
+        exclusive([[0.0, 2.0]])
+    with pytest.raises(ValueError, match="exclusive: expected probabilities.*50.00% of the values are NaN"):
+        exclusive([[0.0, np.nan]])
+    with pytest.raises(ValueError, match=r"exclusive expects probabilities.*shape=\(3, 0\)"):
+        exclusive(np.zeros((3, 0)))

@@ -280,4 +280,4 @@ def test_command_says_what_is_wrong(saved, write_scan, tmp_path, model, capsys):
     save_model(model, tmp_path / "other.keras", Preprocessing(multiple=8))
     pair = ("--model", saved, "--model", tmp_path / "other.keras")
     fails("different preprocessing", *pair, "--image", scan, "--out", out)
-    fails("at least one sample", "--model", saved, "--image", scan, "--out", out, "--samples", 0)
+    fails("whole number of at least 1", "--model", saved, "--image", scan, "--out", out, "--samples", 0)

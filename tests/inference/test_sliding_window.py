@@ -223,12 +223,13 @@ def test_a_temperature_goes_around_it(unet, volume):
 
 
 def test_what_cannot_be_is_refused(unet, volume):
-    for window in ((), (0, 4, 4)):
-        with pytest.raises(ValueError, match="one side of at least 1 voxel"):
+    for window in ((), (0, 4, 4), (4.5, 4, 4), (True, 4, 4), 16, "ab", None):
+        with pytest.raises(ValueError, match="SlidingWindow expects `window` to be a list of 1 or more values"):
             SlidingWindow(unet, window)
-    with pytest.raises(ValueError, match="overlap in \\[0, 1\\)"):
-        SlidingWindow(unet, (16, 16, 16), overlap=1)
-    with pytest.raises(ValueError, match="images with 5 axes"):
+    for overlap in (1, -0.1, float("nan"), "0.5", None):
+        with pytest.raises(ValueError, match=r"SlidingWindow expects `overlap` to be a number in \[0, 1\)"):
+            SlidingWindow(unet, (16, 16, 16), overlap=overlap)
+    with pytest.raises(ValueError, match=r"5 axes.*shape=\(42, 37, 19, 1\).*images\[None\]"):
         SlidingWindow(unet, (16, 16, 16)).predict(volume[0])
     with pytest.raises(ValueError, match="no image"):
         SlidingWindow(unet, (16, 16, 16)).predict(volume[:0])
