@@ -93,7 +93,8 @@ def test_whatever_the_end_its_last_words_are_printed(ending, status):
 
 def test_a_broken_keras_shows_its_error(tmp_path):
     (tmp_path / "keras.py").write_text(f"import os\nos.write(2, b'{LAST_WORDS}')\nimport no_such_module")
-    for command in ("import experiments, keras", "import keras_uq.__main__ as command; command.main()"):
+    predict = "from keras_uq import _quiet; _quiet.install(); import keras_uq.inference.nifti"
+    for command in ("import experiments, keras", predict):
         done = run("-c", f"import sys; sys.path.insert(0, {str(tmp_path)!r}); {command}")
         assert done.returncode == 1
         assert LAST_WORDS in done.stderr

@@ -8,8 +8,6 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import h5py
-
 from keras_uq._kinds import Anything, Integer, Mismatch, shown
 from keras_uq.files import BadFile, check, gibibytes, max_memory, parse
 
@@ -133,6 +131,8 @@ def _check_members(archive, path):
 
 def _check_weights(content, name, path, limit):
     """Check that a weights file can be read, and what its arrays would take."""
+    import h5py  # Here, because the command opens archives before it imports anything large.
+
     sizes = []
     try:
         with h5py.File(io.BytesIO(content)) as file:

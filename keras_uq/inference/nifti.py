@@ -1,11 +1,15 @@
 """Predict a NIfTI scan and write its uncertainty maps as NIfTI files with the same geometry."""
 
+import contextlib
 import datetime
+import errno
+import functools
 import json
+import math
 import os
 import platform
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +18,12 @@ import nibabel
 import numpy as np
 
 from keras_uq._version import __version__
-from keras_uq.files import replacing, write_text
+from keras_uq.files import gibibytes, max_memory, replacing, stamp, write_text
+from keras_uq.inference.model_checks import check_scan
+from keras_uq.inference.model_file import load_model
 from keras_uq.inference.quality import QualityCard
-from keras_uq.preprocessing import Preprocessing, read_nifti
-
-MAPS = ("mean", "mask", "entropy", "std", "variance", "mutual_information")
-
-
-def scan_name(path: str | os.PathLike) -> str:
-    """Return the file name of a scan without `.nii` or `.nii.gz`."""
-    return Path(path).name.removesuffix(".gz").removesuffix(".nii")
-
-
-def sidecar_path(path: str | os.PathLike, out_dir: str | os.PathLike) -> Path:
-    """Return the path of the JSON file that is written after the maps of a scan."""
-    return Path(out_dir) / f"{scan_name(path)}_uncertainty.json"
+from keras_uq.inference.sidecar import MAPS, map_path, scan_name, sidecar_path
+from keras_uq.preprocessing import BadScan, Preprocessing, read_geometry, read_nifti
 
 
 def predict_nifti(
@@ -39,12 +34,13 @@ def predict_nifti(
     maps: Sequence[str] = MAPS,
     batch_size: int | None = None,
     quality: QualityCard | None = None,
+    models: Sequence[Mapping[str, Any]] | None = None,
 ) -> dict[str, Path]:
-    """Write the uncertainty maps of a scan.
+    """Write the uncertainty maps of a scan: all of them and the JSON file beside them, or nothing.
 
     Args:
-        predictor: An `MCDropout` or `Ensemble` of 2D networks, which predicts the scan slice by slice, or a
-            `SlidingWindow` of a 3D network, which predicts the whole scan.
+        predictor: A `Predictor` of 2D networks, such as `MCDropout` or `Ensemble`, which predicts the scan slice by
+            slice, or a `SlidingWindow` of a 3D network, which predicts the whole scan.
         path: Scan, `.nii` or `.nii.gz`, `(x, y, z)` or `(x, y, z, channels)`.
         out_dir: Folder for `<scan>_<map>.nii.gz` and `<scan>_uncertainty.json`; it is created if it does not exist.
         preprocessing: The `Preprocessing` that the model was trained with.
@@ -52,45 +48,55 @@ def predict_nifti(
             and `mutual_information` (nats). With two or more classes the first three have a last axis of classes.
         batch_size: Number of slices or windows predicted at a time; 8 slices or 1 window by default.
         quality: A `QualityCard`. Its statement about each class of the scan is added to the JSON file.
+        models: What `stamp_models` returned of the model files before they were loaded. By default, that of the files
+            of an `Ensemble`; for models in memory, the JSON file has `null`.
 
     Returns:
         `{map: path}` of the written files. They have the scan's affine, units and grid: maps are resampled bilinearly,
-        the mask by nearest neighbour. The JSON file records samples, seed, layers, preprocessing and versions.
+        the mask by nearest neighbour. The JSON file records samples, seed, layers, preprocessing and versions, and the
+        sha256 of scan, models and maps.
 
     Raises:
-        BadScan: If the scan cannot be read.
-        ValueError: If the scan's channels do not match the model, or a map is unknown.
+        BadScan: If the scan cannot be read, holds values that are not finite, or needs too much memory.
+        ValueError: If the scan's channels do not match the model, if a map is unknown, or if a file has changed while
+            it was used.
         OSError: If the folder cannot be written.
     """
     path, out_dir = Path(path), Path(out_dir)
     unknown = set(maps) - set(MAPS)
-    if unknown:
-        raise ValueError(f"Unknown maps {sorted(unknown)}. Known: {MAPS}.")
+    if unknown or not maps:
+        raise ValueError(f"predict_nifti expects `maps` to be some of {MAPS}. Received: {tuple(maps)}.")
+    window, files = _window(predictor), _model_files(predictor)
+    loaded = stamp_models(files) if files else None
+    models = loaded if models is None else list(models)
+    _check_header(predictor, window, path, preprocessing, quality)
     out_dir.mkdir(parents=True, exist_ok=True)
+    _check_names(path, out_dir)
+    before = _stamp(path)
     scan = read_nifti(path)
+    if _stamp(path, before)["sha256"] != before["sha256"]:
+        raise BadScan("unreadable", f"{path.name} has changed while it was read. Predict it again.")
     images, geometry = preprocessing.image(scan.voxels, scan.scaled_affine)
-    whole = len(getattr(predictor, "window", ())) == 3
-    images = images[np.newaxis] if whole else images
-    _check_channels(path, images, getattr(predictor.predictor if whole else predictor, "model", None))
-    batch_size = batch_size or (1 if whole else 8)
+    affine, header = scan.affine, scan.header
+    del scan  # The voxels are not needed any more.
+    whole = window is not None and len(window) == 3
     # The dropout masks depend on the scan's name, so the maps do not depend on the order of the scans.
-    result = predictor.predict(images, batch_size=batch_size, case=zlib.crc32(scan_name(path).encode()))
+    case = zlib.crc32(scan_name(path).encode("utf-8", "surrogateescape"))
+    result = predictor.predict(
+        images[np.newaxis] if whole else images, batch_size=batch_size or (1 if whole else 8), case=case
+    )
+    del images
     if whole:
         result = result[0]
-    written = {}
-    for name in maps:
-        if name == "mask":
-            data = geometry.restore(result.mask, "nearest")
-        else:
-            data = _restore(geometry, name, getattr(result, name))
-        written[name] = out_dir / f"{scan_name(path)}_{name}.nii.gz"
-        _write_nifti(data, scan, written[name])
-    sidecar = {
+    if loaded and [entry["sha256"] for entry in stamp_models(files)] != [entry.get("sha256") for entry in models]:
+        raise ValueError(f"A model file has changed while {path.name} was predicted. Predict it again.")
+    record = {
         "scan": path.name,
         "predictor": predictor.describe(),
         "samples": result.samples,
         "preprocessing": json.loads(preprocessing.to_json()),
-        "maps": {name: file.name for name, file in written.items()},
+        "models": models,
+        "maps": {name: map_path(path, out_dir, name).name for name in maps},
         **_quality(quality, result.mean),
         "units": {"mean": "probability", "std": "probability", "entropy": "nat", "mutual_information": "nat"},
         "versions": {
@@ -101,9 +107,145 @@ def predict_nifti(
         },
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "notice": "For research. Not a medical device.",
+        "stamps": {"scan": before},
     }
-    write_text(sidecar_path(path, out_dir), json.dumps(sidecar, indent=2))
+    written = {name: map_path(path, out_dir, name) for name in maps}
+
+    def write(name, file):
+        _write_nifti(_on_the_scan(geometry, name, result), affine, header, file)
+
+    _write_all(written, write, sidecar_path(path, out_dir), record)
     return written
+
+
+# Stamps of model files by path, so that a file is read once in a process and not once a scan.
+_NOTED = {}
+
+
+def stamp_models(files: Sequence[str | os.PathLike]) -> list[dict[str, Any]]:
+    """Return what identifies the content of model files: name, sha256 and the facts of `keras_uq.files.stamp`."""
+    for file in files:
+        _NOTED[os.fspath(file)] = stamp(file, _NOTED.get(os.fspath(file)))
+    return [{"file": Path(file).name, **_NOTED[os.fspath(file)]} for file in files]
+
+
+def memory_needed(shape: Sequence[int], grid: Sequence[int], classes: int) -> int:
+    """Return how many bytes of voxels `predict_nifti` holds for a scan, before anything is read.
+
+    All of them are float32. These are the scan itself; the network's input; on its grid the six arrays of
+    `UncertaintyMaps` (three of all classes, three without); and either one sample and the weights of the windows, or
+    one map on the grid of the scan with a working copy. Keras, and what a network needs for one batch, come on top.
+
+    Args:
+        shape: `(x, y, z)` or `(x, y, z, channels)` of the scan.
+        grid: `(depth, height, width)` of the network's input.
+        classes: Number of channels of the maps.
+    """
+    scan, network = math.prod(shape[:3]), math.prod(grid)
+    channels = shape[3] if len(shape) > 3 else 1
+    return 4 * (channels * (scan + network) + (3 * classes + 3) * network + (classes + 1) * max(scan, network))
+
+
+def number_of_classes(predictor: Any) -> int | None:
+    """Return the number of channels of a predictor's maps; `None` if its models do not know it."""
+    predictor, model = _innermost(predictor)
+    shape = getattr(model, "output_shape", None)
+    if not isinstance(shape, tuple) or shape[-1] is None:
+        return None
+    return shape[-1] + bool(getattr(predictor, "multilabel", False))
+
+
+def first_model(predictor: Any) -> Any:
+    """Return the first Keras model behind a predictor, whatever it is wrapped in; `None` if there is none."""
+    return _innermost(predictor)[1]
+
+
+def check_quality(quality: QualityCard | None, classes: int | None) -> None:
+    """Raise `ValueError` if a quality card has another number of foreground classes than the maps."""
+    if quality is None or classes is None:
+        return
+    foreground = max(classes - 1, 1)
+    if len(quality.classes) != foreground:
+        raise ValueError(
+            f"The quality card has {len(quality.classes)} foreground classes; the model has {foreground}. Use the card "
+            "that was fitted for this model."
+        )
+
+
+def _innermost(predictor):
+    """The predictor that holds the first model, and this model or `None`."""
+    while hasattr(predictor, "predictor"):  # SlidingWindow, TemperatureScaling.
+        predictor = predictor.predictor
+    members = getattr(predictor, "models", None)
+    if not members:
+        return predictor, getattr(predictor, "model", None)
+    if isinstance(members[0], (str, os.PathLike)):
+        (entry,) = stamp_models(members[:1])
+        return predictor, _loaded(os.fspath(members[0]), entry["sha256"])
+    return (predictor, members[0]) if isinstance(members[0], keras.Model) else _innermost(members[0])
+
+
+@functools.lru_cache(maxsize=1)
+def _loaded(path, sha256):
+    """The first model of an ensemble of files. It is kept, because every scan is compared with its shapes."""
+    del sha256  # A file with another content is loaded again.
+    return load_model(path)
+
+
+def _window(predictor):
+    while not hasattr(predictor, "window") and hasattr(predictor, "predictor"):  # TemperatureScaling.
+        predictor = predictor.predictor
+    return getattr(predictor, "window", None)
+
+
+def _model_files(predictor):
+    """The files that an ensemble loads anew for every scan."""
+    while hasattr(predictor, "predictor"):
+        predictor = predictor.predictor
+    members = getattr(predictor, "models", ())
+    return list(members) if all(isinstance(member, (str, os.PathLike)) for member in members) else []
+
+
+def _check_header(predictor, window, path, preprocessing, quality):
+    """Check all that a header tells, before voxels are read: channels, sides, memory and number of classes."""
+    shape, affine = read_geometry(path)
+    grid = preprocessing.output_shape(shape, affine)
+    channels = shape[3] if len(shape) > 3 else 1
+    model = first_model(predictor)
+    if window is None:
+        check_scan(model, (*grid, channels), path.name)
+    else:
+        check_scan(model, (1, *window, channels), path.name)
+    classes = number_of_classes(predictor)
+    check_quality(quality, classes)
+    needed, limit = memory_needed(shape, grid, classes or 1), max_memory()
+    if needed > limit:
+        raise BadScan(
+            "too_large",
+            f"{path.name} has {' x '.join(map(str, shape))} voxels ({' x '.join(map(str, grid))} for the network). Its "
+            f"prediction needs {gibibytes(needed)} of memory; the limit is {gibibytes(limit)} (KERAS_UQ_MAX_MEMORY).",
+        )
+
+
+def _check_names(path, out_dir):
+    """Find out whether the folder can hold the longest name of an output."""
+    try:
+        os.lstat(map_path(path, out_dir, max(MAPS, key=len)))
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        raise ValueError(
+            f"{path.name}: its name is too long to be that of its maps as well. Give the scan a shorter name."
+        ) from None
+
+
+def _stamp(path, noted=None):
+    try:
+        return stamp(path, noted)
+    except OSError as error:
+        raise BadScan("unreadable", f"{path.name} cannot be read ({error.strerror or error}).") from error
 
 
 def _quality(card, probabilities):
@@ -113,37 +255,58 @@ def _quality(card, probabilities):
     return {"quality": card.read(probabilities), "quality_card": json.loads(card.to_json())}
 
 
-def _check_channels(path, images, model):
-    shape = getattr(model, "input_shape", None)
-    if not isinstance(shape, tuple):
-        return
-    if len(shape) != images.ndim:
-        hint = "Wrap it in SlidingWindow (command: --window 96,96,96)." if len(shape) == 5 else "Leave the window out."
-        raise ValueError(
-            f"{path.name} is predicted in {images.ndim - 2}D; the model takes {len(shape) - 2}D images. {hint}"
-        )
-    if shape[-1] not in (None, images.shape[-1]):
-        raise ValueError(f"{path.name} has {images.shape[-1]} channels; the model takes {shape[-1]}.")
-
-
-def _restore(geometry, name, volume):
+def _on_the_scan(geometry, name, result):
+    """One map on the grid of the scan."""
+    if name == "mask":
+        return geometry.restore(result.mask, "nearest")
+    volume = getattr(result, name)
     if volume.ndim == 3:
         return geometry.restore(volume)
-    several = volume.shape[-1] > 1
-    channels = [
+    classes, restored = volume.shape[-1], None
+    for index in range(classes):
         # Voxels outside the network's input are background.
-        geometry.restore(np.ascontiguousarray(volume[..., index]), outside=1 if background and not index else 0)
-        for index in range(volume.shape[-1])
-        for background in [several and name == "mean"]
-    ]
-    return np.stack(channels, axis=-1) if several else channels[0]
+        outside = 1 if name == "mean" and classes > 1 and index == 0 else 0
+        channel = geometry.restore(np.ascontiguousarray(volume[..., index]), outside=outside)
+        if classes == 1:
+            return channel
+        if restored is None:
+            restored = np.empty((*channel.shape, classes), channel.dtype)
+        restored[..., index] = channel
+    return restored
 
 
-def _write_nifti(data, scan, path):
-    header = scan.header.copy()
+def _write_nifti(data, affine, header, path):
+    header = header.copy()
     header.set_data_dtype(data.dtype)
     header.set_slope_inter(1, 0)
     header["cal_min"] = header["cal_max"] = 0
-    image = nibabel.Nifti1Image(data, scan.affine, header)
-    with replacing(path) as temporary:
-        nibabel.save(image, temporary)
+    kind = nibabel.Nifti2Image if isinstance(header, nibabel.Nifti2Header) else nibabel.Nifti1Image
+    nibabel.save(kind(data, affine, header), path)
+
+
+def _write_all(files, write, sidecar, record):
+    """Write the maps under temporary names, rename them, and write the JSON file last. Failures leave none of them."""
+    replaced = False
+    try:
+        with contextlib.ExitStack() as stack:
+            temporary = {name: stack.enter_context(replacing(file)) for name, file in files.items()}
+            for name, file in temporary.items():
+                write(name, file)
+            stamps = {name: stamp(file) for name, file in temporary.items()}
+            replaced = True  # While maps are renamed, no JSON file must describe them.
+            sidecar.unlink(missing_ok=True)
+        record["stamps"]["maps"] = {name: _stamp_renamed(file, stamps[name]) for name, file in files.items()}
+        write_text(sidecar, json.dumps(record, indent=2))
+    except BaseException:
+        for file in files.values() if replaced else ():
+            with contextlib.suppress(OSError):
+                file.unlink()
+        raise
+
+
+def _stamp_renamed(file, noted):
+    """The stamp of a file after its renaming, which has changed nothing but its change time."""
+    after = stamp(file, {**noted, "changed_ns": os.stat(file).st_ctime_ns})
+    if after["sha256"] != noted["sha256"]:
+        raise ValueError(f"{file.name} has been replaced by another process while it was written. Run one at a time.")
+    return after
