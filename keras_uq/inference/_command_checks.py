@@ -19,7 +19,7 @@ OF_DROPOUT = {"samples": "--samples", "seed": "--seed", "independent_masks": "--
 
 def check_options(options: argparse.Namespace) -> None:
     """Refuse options that do nothing beside the others."""
-    idle = [name for field, name in OF_DROPOUT.items() if getattr(options, field) not in (None, False)]
+    idle = [name for field, name in OF_DROPOUT.items() if getattr(options, field) is not None]
     if options.deterministic and idle:
         raise ValueError(f"{idle[0]} does nothing with --deterministic, which predicts without dropout. Give only one.")
 

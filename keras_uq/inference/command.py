@@ -74,7 +74,7 @@ def _parser():
         "--deterministic", action="store_true", help="predict without dropout; only an ensemble then shows uncertainty"
     )
     predict.add_argument(
-        "--independent-masks", action="store_true", help="draw new dropout masks for each slice or window"
+        "--independent-masks", action="store_true", default=None, help="draw new dropout masks for each slice or window"
     )
     add("--preprocessing", PATH, "preprocessing JSON file, for a model saved without one")
     add("--quality", PATH, "quality card JSON file, for models saved without one or an ensemble with different cards")
@@ -152,9 +152,9 @@ def _current(scan, out_dir, models, settings, console):
     path = sidecar_path(scan, out_dir)
     try:
         record = read_sidecar(path)
-    except FileNotFoundError:
+    except OSError:
         return None
-    except (files.BadFile, OSError) as error:
+    except files.BadFile as error:
         _print(console, "predicted again", "yellow", f"{scan.name}: {error}")
         return None
     return record if is_current(record, scan, out_dir, models, settings) else None
