@@ -14,7 +14,7 @@ import keras
 from keras_uq._kinds import Flag, Integer, Items, argument, shown
 from keras_uq.files import BadFile, check, parse, replacing, sweep
 from keras_uq.inference.model_archive import check_model_archive, opened, read_member
-from keras_uq.inference.model_checks import check_network
+from keras_uq.inference.model_checks import bounded_weights, check_network
 from keras_uq.inference.quality import QualityCard
 from keras_uq.preprocessing import Preprocessing
 
@@ -98,11 +98,14 @@ def load_model(path: str | os.PathLike) -> keras.Model:
     """
     path = Path(path)
     with opened(path) as archive:
-        check_model_archive(archive, path)
+        size = check_model_archive(archive, path)
     if path.suffix != ".keras":
         raise BadFile(f"{path} holds a Keras model. Rename it to end in .keras, by which Keras knows its models.")
     try:
-        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+        with bounded_weights(str(path), size):
+            model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    except BadFile:
+        raise
     except Exception as error:  # Keras, its backends and HDF5 raise errors of many types.
         disk = _disk(error)
         if disk is not None:
