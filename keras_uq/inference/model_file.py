@@ -6,6 +6,7 @@ import os
 import re
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -188,7 +189,11 @@ def _reason(error):
     text = text if len(text) <= 300 else f"{text[:297]}..."
     if any(words in text for words in REFUSED):
         return f"is refused for safety: {text}"
+    if isinstance(error, (zipfile.BadZipFile, EOFError, zlib.error)):
+        return f"is damaged: a member cannot be read ({text}). Copy it again."
     if layers:
+        if re.search(r"not supported between|object is not|must be (?:real|str)|indices must", text):
+            text = f"it is of a wrong type ({text})"
         text = f"layer {shown(layers[-1][1])} ({layers[-1][0]}) has a setting that Keras refuses: {text}"
     elif isinstance(error, KeyError):
         text = f"a layer of its configuration (config.json) lacks the setting {text}"
