@@ -2,13 +2,12 @@
 
 import contextlib
 import io
-import math
 import os
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from keras_uq._kinds import Anything, Integer, Mismatch, shown
+from keras_uq._kinds import Anything, Integer, Maybe, Mismatch, shown
 from keras_uq.files import BadFile, check, gibibytes, max_memory, parse
 
 CONFIG, WEIGHTS = "config.json", ("model.weights.h5", "model.weights.npz")
@@ -16,11 +15,9 @@ CONFIG, WEIGHTS = "config.json", ("model.weights.h5", "model.weights.npz")
 MAX_ADDITION, MAX_CONFIG, MAX_MEMBERS, MAX_OBJECTS = 2**20, 16 * 2**20, 10_000, 100_000
 # Deepest nesting of a configuration.
 MAX_DEPTH = 200
-# What a number may be in the settings of a layer that decide how much it allocates.
+# What a number may be in the settings of a layer that decide about its size.
 SIZE = Integer(1, 2**20)
 SIZES = ("filters", "units", "kernel_size", "pool_size", "num_heads", "key_dim", "value_dim", "output_dim")
-# Keras's layers with a kernel of `kernel_size` x channels x `filters` (or `units`) weights.
-KERNELS = {f"Conv{rank}D{end}" for rank in (1, 2, 3) for end in ("", "Transpose")} | {"Dense"}
 
 
 @contextlib.contextmanager
@@ -67,11 +64,11 @@ def read_member(archive: zipfile.ZipFile, name: str, path: str | os.PathLike, mo
     return content
 
 
-def check_model_archive(archive: zipfile.ZipFile, path: str | os.PathLike) -> None:
-    """Refuse a model that would need more memory than it may have, before anything is allocated.
+def check_model_archive(archive: zipfile.ZipFile, path: str | os.PathLike) -> int:
+    """Check configuration and weights before Keras reads them. Returns the bytes of the weights file.
 
     Raises:
-        BadFile: If configuration or weights are missing or damaged, or if they are too large.
+        BadFile: If configuration or weights are missing or damaged, or declare more memory than `max_memory()`.
     """
     config = read_member(archive, CONFIG, path, MAX_CONFIG)
     stored = [name for name in WEIGHTS if name in archive.namelist()]
@@ -80,11 +77,12 @@ def check_model_archive(archive: zipfile.ZipFile, path: str | os.PathLike) -> No
             f"{path} is no Keras model: it is a zip archive without {CONFIG if config is None else WEIGHTS[0]}. Save "
             "the model with keras_uq.inference.save_model."
         )
-    limit, size = max_memory(), archive.getinfo(stored[0]).file_size
-    if stored[0].endswith(".h5"):
-        _check_weights(read_member(archive, stored[0], path, limit), stored[0], path, limit)
     source = f"{path} ({CONFIG})"
-    _check_config(parse(config, source), source, size, limit)
+    _check_config(parse(config, source), source)
+    if stored[0].endswith(".h5"):
+        limit = max_memory()
+        _check_weights(read_member(archive, stored[0], path, limit), stored[0], path, limit)
+    return archive.getinfo(stored[0]).file_size
 
 
 def _what_it_is(path):
@@ -145,88 +143,40 @@ def _check_weights(content, name, path, limit):
         raise BadFile(f"{path} declares {gibibytes(sum(sizes))} of weights; {_limit(limit)}.")
 
 
-def _check_config(config, source, size, limit):
-    """Check sizes in the configuration of a model: each by itself, and the weights of all kernels together.
-
-    Args:
-        config: What the JSON holds.
-        source: File that errors name.
-        size: Bytes of the weights file.
-        limit: Bytes that weights may take.
-    """
+def _check_config(config, source):
+    """Check the structure of a model's configuration, and the sizes of its layers one by one."""
     check(config, {"class_name": Anything(), "config": Anything()}, source, others=True)
     if not isinstance(config["class_name"], str) or not isinstance(config["config"], dict):
         raise BadFile(f"{source}: expected the `class_name` and the `config` of a model. Received: {shown(config)}.")
     layers = config["config"].get("layers", [])
     if not isinstance(layers, list) or not all(isinstance(layer, dict) for layer in layers):
         raise BadFile(f"{source}: expected `layers` to be a list of layers. Received: {shown(layers)}.")
-    objects, kernels, widest = 0, [], 1
-    waiting = [(config, 0)]
+    objects, waiting = 0, [(config, 0)]
     while waiting:
         entry, depth = waiting.pop()
+        objects += 1
         if depth > MAX_DEPTH or objects > MAX_OBJECTS:
             raise BadFile(f"{source} is nested too deeply or has too many entries for a model.")
         if isinstance(entry, dict):
-            objects += 1
-            if isinstance(entry.get("config"), dict) and isinstance(entry.get("class_name"), str):
-                kernels.append((*_kernel(entry, source), str(_name(entry))))
-            waiting += [(value, depth + 1) for value in entry.values() if isinstance(value, (dict, list))]
-        else:
-            waiting += [(value, depth + 1) for value in entry if isinstance(value, (dict, list))]
-    widest = max((outputs for _, outputs, _, _ in kernels), default=1)
-    # A layer that does not say how many channels it receives cannot receive more than the widest layer returns.
-    sizes = [(window * outputs * (channels or widest), name) for window, outputs, channels, name in kernels]
-    certain = sum(window * outputs * (channels or 1) for window, outputs, channels, _ in kernels)
-    # A weight takes at least half a byte in the file (int4), and 4 bytes while it is initialised.
-    if certain / 2 > size or 4 * sum(weights for weights, _ in sizes) > limit:
-        weights, name = max(sizes)
-        raise BadFile(
-            f"{source} asks for up to {weights} weights in layer {shown(name)} alone. The weights file of "
-            f"{gibibytes(size)} cannot hold them, or they need too much memory: {_limit(limit)}."
-        )
+            _check_sizes(entry, source)
+        values = entry.values() if isinstance(entry, dict) else entry
+        waiting += [(value, depth + 1) for value in values if isinstance(value, (dict, list))]
 
 
-def _kernel(layer, source):
-    """`(window, outputs, channels)` of the kernel of a layer, whose product is its number of weights.
-
-    `channels` is `None` if the layer does not say it. All are 0 for layers without a kernel. Sizes are checked.
-    """
-    config = layer["config"]
-    if not str(layer.get("module")).startswith("keras"):
-        return 0, 0, 0
-    sizes = {name: _sizes(layer, name, source) for name in SIZES if config.get(name) is not None}
-    shape = _build_shape(layer)
-    for side in shape:
-        if side is not None and (type(side) is not int or not 0 <= side <= 2**28):
-            raise BadFile(f"{source}: layer {shown(_name(layer))} is built for the impossible shape {shown(shape)}.")
-    if layer["class_name"] not in KERNELS:
-        return 0, 0, 0
-    axis = 1 if config.get("data_format") == "channels_first" else -1
-    channels = shape[axis] if len(shape) > 1 else None
-    groups = config["groups"] if type(config.get("groups")) is int and config["groups"] > 0 else 1
-    outputs = sizes.get("filters", sizes.get("units", [1]))
-    return math.prod(sizes.get("kernel_size", [1])), outputs[0], channels and max(channels // groups, 1)
-
-
-def _build_shape(layer):
-    build = layer.get("build_config")
-    shape = build.get("input_shape") if isinstance(build, dict) else None
-    return shape if isinstance(shape, list) and not any(isinstance(side, list) for side in shape) else []
-
-
-def _sizes(layer, name, source):
-    value = layer["config"][name]
-    try:
-        return [SIZE.read(side) for side in (value if isinstance(value, list) else [value])]
-    except Mismatch:
-        raise BadFile(
-            f"{source}: expected `{name}` of layer {shown(_name(layer))} to be {SIZE}, or a list of such. "
-            f"Received: {shown(value)}."
-        ) from None
-
-
-def _name(layer):
-    return layer["config"].get("name") or layer["class_name"]
+def _check_sizes(layer, source):
+    config = layer.get("config")
+    if not isinstance(config, dict) or not str(layer.get("module")).startswith("keras"):
+        return
+    for name in SIZES:
+        value = config.get(name)
+        try:
+            for side in value if isinstance(value, list) else [value]:
+                Maybe(SIZE).read(side)
+        except Mismatch:
+            raise BadFile(
+                f"{source}: expected `{name}` of layer {shown(config.get('name'))} to be {SIZE}, or a list of such. "
+                f"Received: {shown(value)}."
+            ) from None
 
 
 def _limit(limit):

@@ -1,14 +1,63 @@
 """What a model cannot do, told before it predicts: from its shapes and its weights."""
 
+import contextlib
 import math
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
-# Sides of images are tried as multiples of these numbers.
-MULTIPLES = tuple(2**power for power in range(11))
+from keras_uq._kinds import shown
+from keras_uq.files import BadFile, gibibytes, max_memory
+
+# Weights that a layer may have beyond those in its file, for tables that it makes anew, in bytes.
+BEYOND = 16 * 2**20
+# One model is loaded at a time, because weights are counted in the class of all layers.
+LOADING = threading.Lock()
+# Multiples that the sides of images may need. They are tried times an odd number, large enough for every kernel.
+MULTIPLES, ODD = tuple(2**power for power in range(11)), 33
+
+
+@contextlib.contextmanager
+def bounded_weights(name: str, size: int) -> Iterator[None]:
+    """A context in which layers of this thread cannot allocate more weights than a file holds, or than memory may.
+
+    Args:
+        name: File that errors name.
+        size: Bytes of its weights.
+
+    Raises:
+        BadFile: Before a weight is allocated that is too much.
+    """
+    add_weight, thread, limit, total = keras.layers.Layer.add_weight, threading.get_ident(), max_memory(), 0
+    refusal = None
+
+    def bounded(layer, shape=None, *arguments, **options):
+        nonlocal total, refusal
+        if threading.get_ident() == thread:
+            total += math.prod(() if shape is None else (shape,) if isinstance(shape, int) else shape)
+            # A weight takes at least half a byte in the file (int4), and 4 bytes while it is initialised.
+            if total / 2 > size + BEYOND or 4 * total > limit:
+                refusal = BadFile(
+                    f"{name} asks for a weight of shape {shown(shape)} in layer {shown(layer.name)}. The weights file "
+                    f"of {gibibytes(size)} cannot hold all weights, or they need more than "
+                    f"{gibibytes(limit)} (KERAS_UQ_MAX_MEMORY)."
+                )
+                raise refusal
+        return add_weight(layer, shape, *arguments, **options)
+
+    with LOADING:
+        keras.layers.Layer.add_weight = bounded
+        try:
+            yield
+        except Exception:
+            if refusal is not None:  # Keras may have packed it into an error of its own.
+                raise refusal from None
+            raise
+        finally:
+            keras.layers.Layer.add_weight = add_weight
 
 
 def check_network(model: keras.Model, name: str = "The model") -> None:
@@ -54,7 +103,8 @@ def check_scan(model: Any, shape: Sequence[int], name: str = "The images") -> No
 
     Raises:
         ValueError: If rank, channels or sides are others than the model takes; the message says what to do, such as
-            which `multiple` the preprocessing needs.
+            which `multiple` the preprocessing needs. If a layer would need more memory for one image than
+            `keras_uq.files.max_memory()`.
     """
     known, shape = _shape(model, "input_shape"), tuple(shape)
     if known is None:
@@ -72,9 +122,15 @@ def check_scan(model: Any, shape: Sequence[int], name: str = "The images") -> No
             f"{name}: the model takes images of exactly {sides}. Received: {_sides(shape)}. Give the preprocessing "
             f"`size` or `crop` of these sides, as for its training images."
         )
+    layer, limit = _largest(model, shape[1:]), max_memory()
+    if layer is not None and 4 * math.prod(layer[1]) > limit:
+        raise ValueError(
+            f"{name}: layer {shown(layer[0])} would return {layer[1]} for one image of {shape}, which needs "
+            f"{gibibytes(4 * math.prod(layer[1]))}; the limit is {gibibytes(limit)} (KERAS_UQ_MAX_MEMORY)."
+        )
     if not _keeps(model, shape[1:]):
         spatial = len(shape) - 2
-        multiple = next((m for m in MULTIPLES if _keeps(model, (*[3 * m] * spatial, shape[-1]))), None)
+        multiple = next((m for m in MULTIPLES if _keeps(model, (*[ODD * m] * spatial, shape[-1]))), None)
         if multiple is not None and any(side % multiple for side in shape[1:-1]):
             raise ValueError(
                 f"{name}: the model needs sides that are multiples of {multiple}. Received: {_sides(shape)}. Set "
@@ -111,6 +167,16 @@ def _shape(model, name):
     except (AttributeError, ValueError):
         return None
     return shape if isinstance(shape, tuple) and all(side is None or isinstance(side, int) for side in shape) else None
+
+
+def _largest(model, shape):
+    """`(name, shape)` of the layer that returns most for one image `(*spatial, channels)`, or `None` if unknown."""
+    try:
+        outputs = {layer.name: layer.output for layer in model.layers}
+        shapes = keras.Model(model.inputs, outputs).compute_output_shape((1, *shape))
+        return max(shapes.items(), key=lambda item: math.prod(item[1]))
+    except Exception:  # Shared layers have several outputs; layers of strangers raise what they like.
+        return None
 
 
 def _output(model, shape):

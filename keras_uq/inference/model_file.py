@@ -6,6 +6,7 @@ import os
 import re
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import keras
 from keras_uq._kinds import Flag, Integer, Items, argument, shown
 from keras_uq.files import BadFile, check, parse, replacing, sweep
 from keras_uq.inference.model_archive import check_model_archive, opened, read_member
-from keras_uq.inference.model_checks import check_network
+from keras_uq.inference.model_checks import bounded_weights, check_network
 from keras_uq.inference.quality import QualityCard
 from keras_uq.preprocessing import Preprocessing
 
@@ -98,11 +99,14 @@ def load_model(path: str | os.PathLike) -> keras.Model:
     """
     path = Path(path)
     with opened(path) as archive:
-        check_model_archive(archive, path)
+        size = check_model_archive(archive, path)
     if path.suffix != ".keras":
         raise BadFile(f"{path} holds a Keras model. Rename it to end in .keras, by which Keras knows its models.")
     try:
-        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+        with bounded_weights(str(path), size):
+            model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    except BadFile:
+        raise
     except Exception as error:  # Keras, its backends and HDF5 raise errors of many types.
         disk = _disk(error)
         if disk is not None:
@@ -185,7 +189,11 @@ def _reason(error):
     text = text if len(text) <= 300 else f"{text[:297]}..."
     if any(words in text for words in REFUSED):
         return f"is refused for safety: {text}"
+    if isinstance(error, (zipfile.BadZipFile, EOFError, zlib.error)):
+        return f"is damaged: a member cannot be read ({text}). Copy it again."
     if layers:
+        if re.search(r"not supported between|object is not|must be (?:real|str)|indices must", text):
+            text = f"it is of a wrong type ({text})"
         text = f"layer {shown(layers[-1][1])} ({layers[-1][0]}) has a setting that Keras refuses: {text}"
     elif isinstance(error, KeyError):
         text = f"a layer of its configuration (config.json) lacks the setting {text}"
