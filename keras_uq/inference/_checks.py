@@ -51,6 +51,13 @@ def input_shape(model: Any) -> tuple[int | None, ...] | None:
     return tuple(inputs[0].shape) if inputs else None
 
 
+def input_shapes(predictor: Any) -> list[tuple[int | None, ...]]:
+    """Return what the models of a predictor expect, as `input_shape`, without those that do not say so or are files."""
+    members = [getattr(predictor, "model", None), *getattr(predictor, "models", ())]
+    shapes = [input_shape(getattr(member, "model", member)) for member in members]
+    return [shape for shape in shapes if shape is not None]
+
+
 def check_options(caller: str, batch_size: Any, case: Any) -> tuple[int, int]:
     """Return `batch_size` and `case` as Python integers. Raises `ValueError` if one is out of its range."""
     return (
@@ -118,7 +125,7 @@ def _check_finite(caller, images):
     ends = float(images.min()), float(images.max())
     if all(math.isfinite(end) and abs(end) <= FLOAT32_MAX for end in ends):
         return
-    wrong = [np.count_nonzero(~(np.abs(image) <= FLOAT32_MAX)) for image in images]
+    wrong = [np.count_nonzero(~(np.abs(image.astype("float64")) <= FLOAT32_MAX)) for image in images]
     first = next(index for index, number in enumerate(wrong) if number)
     raise ValueError(
         f"{caller} expects finite `images`. Received: {wrong[first] / images[first].size:.2%} of the values of image "

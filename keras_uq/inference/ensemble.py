@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from keras_uq._kinds import Flag, argument, shown
-from keras_uq.inference._checks import check_images, check_model, check_options, check_output, input_shape
+from keras_uq.inference._checks import check_images, check_model, check_options, check_output, input_shape, input_shapes
 from keras_uq.inference._forward import check_repeats, deterministic, forward
 from keras_uq.inference.maps import MapSum, UncertaintyMaps
 from keras_uq.inference.model_file import load_model
@@ -67,7 +67,8 @@ class Ensemble:
 
     def draw(self, images: np.ndarray, batch_size: int = 8, case: int = 0) -> Iterator[np.ndarray]:
         """Yield the prediction of each member, `(images, *spatial, classes)`."""
-        images = check_images("Ensemble", images)
+        for expected in input_shapes(self) or [None]:
+            images = check_images("Ensemble", images, expected)
         batch_size, case = check_options("Ensemble", batch_size, case)
         return self._draw(images, batch_size, case)
 
