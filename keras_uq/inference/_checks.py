@@ -12,6 +12,8 @@ from keras_uq._kinds import Integer, argument, shown
 
 # How far the sum over exclusive classes may lie from 1: what a softmax in float32 and in half precision rounds by.
 SUM_TOLERANCE, HALF_SUM_TOLERANCE = 1e-3, 1e-2
+# How far a probability of a model may lie outside [0, 1], as an interpolation of ones rounds. It is clipped.
+OVERSHOOT = 1e-5
 # `UncertaintyMaps.mask` holds class numbers in uint8.
 MOST_CLASSES = 256
 FLOAT32_MAX = float(np.finfo("float32").max)
@@ -69,7 +71,8 @@ def check_options(caller: str, batch_size: Any, case: Any) -> tuple[int, int]:
 def check_images(caller: str, images: Any, expected: Sequence[int | None] | None = None) -> np.ndarray:
     """Return images as a NumPy array of real and finite numbers, `(images, *spatial, channels)`.
 
-    The values are neither copied nor converted: a memory map stays one. Only bfloat16 becomes float32.
+    The values are neither copied nor converted, and a memory map stays one; only types that backends do not know
+    (bfloat16 of NumPy, more than 64 bits) become float32 or float64.
 
     Args:
         caller: Name of the predictor, for messages.
@@ -110,6 +113,8 @@ def _real(caller, name, values):
         raise ValueError(f"{caller} expects `{name}` to be an array of numbers. Received: {error}") from error
     if array.dtype.name == "bfloat16":
         return array.astype("float32")
+    if array.dtype.kind == "f" and array.dtype.itemsize > 8:
+        return array.astype("float64")
     if array.dtype.kind not in "biuf":
         raise ValueError(
             f"{caller} expects `{name}` to be an array of real numbers. Received: {shown(values)}, an array of type "
@@ -171,7 +176,7 @@ def check_output(caller: str, output: Any, shape: Sequence[int], multilabel: boo
             f"{caller} takes at most {MOST_CLASSES} classes, because masks are uint8. Received: {output.shape[-1]}. "
             "Does the model end in a softmax or a sigmoid over the classes?"
         )
-    check_probabilities(caller, output, exclusive=False, computed=True)
+    output = check_probabilities(caller, output, exclusive=False, computed=True)
     if output.shape[-1] > 1 and not multilabel:
         sums = check_sums(caller, output, HALF_SUM_TOLERANCE if half else SUM_TOLERANCE)
         if half:
@@ -209,7 +214,9 @@ def check_probabilities(
             else "expected probabilities in [0, 1]"
         )
         raise ValueError(f"{caller}: {why}. Received: {share:.2%} of the values are NaN.")
-    if not (low >= 0 and high <= 1):
+    if computed and (low < 0 or high > 1) and low >= -OVERSHOOT and high <= 1 + OVERSHOOT:
+        array = np.clip(array, 0, 1)
+    elif not (low >= 0 and high <= 1):
         raise ValueError(
             f"{caller}: expected probabilities in [0, 1]. Received values from {low:g} to {high:g}. Does the model "
             "return logits? End it in a sigmoid or softmax."

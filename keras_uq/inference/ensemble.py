@@ -15,6 +15,7 @@ from keras_uq.inference._forward import check_repeats, deterministic, forward
 from keras_uq.inference.maps import MapSum, UncertaintyMaps
 from keras_uq.inference.model_file import load_model
 from keras_uq.inference.multilabel import exclusive
+from keras_uq.inference.predictor import Predictor
 
 
 class Ensemble:
@@ -34,8 +35,8 @@ class Ensemble:
         ValueError: If there is no model, if a member is something else, or if a file does not exist.
     """
 
-    def __init__(self, models: Iterable[Any], multilabel: bool = False) -> None:
-        if isinstance(models, (str, os.PathLike, keras.Model)) or not isinstance(models, Iterable):
+    def __init__(self, models: Iterable[keras.Model | str | os.PathLike | Predictor], multilabel: bool = False) -> None:
+        if isinstance(models, (str, os.PathLike, keras.Model, dict)) or not isinstance(models, Iterable):
             raise ValueError(
                 f"Ensemble expects a list of models. Received: {shown(models)}. For one model, use Ensemble([model])."
             )

@@ -60,7 +60,7 @@ class SlidingWindow:
         self.overlap = argument("SlidingWindow", "overlap", overlap, Number(least=0, below=1))
         self.consistent = argument("SlidingWindow", "consistent", consistent, Flag())
         predictor = Ensemble([predictor]) if isinstance(predictor, keras.Model) else predictor
-        if not hasattr(predictor, "networks"):
+        if isinstance(predictor, type) or not hasattr(predictor, "networks"):
             raise ValueError(
                 f"SlidingWindow takes an MCDropout, an Ensemble or a model. Received: {shown(predictor)}. A "
                 "TemperatureScaling works on whole maps: wrap it around the SlidingWindow instead."
