@@ -3,6 +3,8 @@
 import builtins
 import io
 
+import matplotlib.cbook
+import matplotlib.text
 import numpy as np
 import pytest
 
@@ -238,3 +240,106 @@ def test_surfaces_lie_where_the_bodies_are():
     # x, y, z in millimetres: half a voxel around the body, slices 3 mm apart.
     np.testing.assert_allclose(points.min(axis=0), (0.5, 2.5, 3 * 1.5))
     np.testing.assert_allclose(points.max(axis=0), (3.5, 8.5, 3 * 4.5))
+
+
+HOSTILE = "_a$\\frac_0$ b_c^d<b>{"
+
+
+def every_figure(name):
+    """Every function of `plots`, with one row (or class, measure, stage) of this name, and the name in the title."""
+    maps = softmax_rows()["DSC"] | {"image": np.zeros((8, 10)), "entropy": np.zeros((8, 10))}
+    maps |= {"reliability": curve([5000, 5000]), "histogram": [1, 3], "scores": name, "sizes": {2: maps["probability"]}}
+    band = ([1, 2], [0.1, 0.2], [0.1, 0.2], [0.1, 0.2])
+    entropy = np.linspace(0.1, 0.5, 9)
+    body = np.pad(np.ones((2, 2, 2), bool), 1)
+    volumes = {"mask_volume": body, "predicted_volume": body, "spacing": (1.0, 1.0, 1.0)}
+    curves = {"threshold": [0.2, 0.8], **dict.fromkeys(("precision", "recall", "dice"), band[1:])}
+    regression = {"points": {name: (entropy, 3 - 5 * entropy, [0.6], [-4.0])}, "text": name}
+    values = np.geomspace(0.01, 1, 20)
+    yield plots.learning_curves({name: [[0.1, 0.5]]}, name, name)
+    yield plots.case_scores({name: ([0.1, 0.2],)}, (name,), name)
+    yield plots.violin({name: values, "other": values}, name, name)
+    yield plots.confidence({name: (0.03, 0.01, 0.2)}, 0.035, name)
+    yield plots.preparation_panel({name: maps["image"]}, maps["mask"], "CT", name)
+    yield plots.qualitative_panel({name: maps}, name)
+    yield plots.picture_grid({name: [(maps["image"], maps["mask"])]}, name)
+    yield plots.softmax_panel({name: maps}, name)
+    yield plots.threshold_panel({name: maps}, title=name)
+    yield plots.probability_histograms({name: (np.linspace(0, 1, 3), [6, 2], [1, 1])}, name)
+    yield plots.threshold_curves({name: curves}, name)
+    yield plots.measures_against([1, 2], {name: band[1:]}, name, name)
+    yield plots.reliability_diagram({name: curve([5000, 5000])}, title=name)
+    yield plots.calibration_panel({name: maps}, [0, 0.5, 1], title=name)
+    yield plots.members_panel({name: maps}, name)
+    yield plots.nll_vs_members({name: {name: band}}, name)
+    yield plots.segment_regression({name: regression}, name)
+    yield plots.quantile_bands({name: ([1, 2], np.ones((2, 7)))}, name, name, name)
+    yield plots.scatter({name: ([1, 2], [1, 2])}, name, name, name)
+    yield plots.surface_panel({name: volumes}, name)
+    yield plots.poly_dice_curves(title=name)
+
+
+def test_names_are_drawn_letter_by_letter():
+    for figure in every_figure(HOSTILE):
+        figure.set_layout_engine("none")  # Draws in a fraction of the time.
+        figure.savefig(io.BytesIO(), dpi=10)
+        texts = [text.get_text() for text in figure.findobj(matplotlib.text.Text)]
+        # Formulas are only the numbers of logarithmic axes.
+        assert not [text for text in texts if matplotlib.cbook.is_math_text(text) and "10^{" not in text]
+        assert "".join(HOSTILE.split()) in ["".join(text.split()).replace("\\$", "$") for text in texts]
+        assert all(legend.get_texts() for legend in figure.legends)
+
+
+@pytest.mark.filterwarnings("ignore:Glyph")
+@pytest.mark.parametrize("name", ["$$", "\\$x$", "\udcff\x00\x07", "x" * 300 + "$y$", ""], ids=ascii)
+def test_letters_that_no_font_has_are_drawn(name):
+    figure = plots.learning_curves({name: [[0.1, 0.5]]}, "Dice", name)
+    figure.savefig(io.BytesIO(), dpi=10)
+    assert len(figure.legends[0].get_texts()) == 1
+
+
+def test_wrapping_does_not_part_a_dollar_from_its_backslash():
+    figure = plots.scatter({"a": ([1], [1])}, "x", "y", "x" * 57 + "$" * 60)
+    assert figure.get_suptitle().count("\\$") == 60
+    assert not matplotlib.cbook.is_math_text(figure.get_suptitle())
+
+
+SOLID = dict.fromkeys(("mask_volume", "predicted_volume"), np.ones((2, 2, 2)))
+FLAT = dict.fromkeys(SOLID, np.ones((8, 10)))
+MAPS = {"image": np.zeros((8, 10)), **{key: np.eye(8, 10) for key in ("mask", "predicted", "entropy", "probability")}}
+
+
+@pytest.mark.parametrize(
+    ("draw", "expected"),
+    [
+        (lambda: plots.learning_curves({}, "Dice"), "learning_curves expects `curves`.*at least one row"),
+        (lambda: plots.case_scores({"a": ([1],)}, ("Dice", "NLL")), "2 `xlabels`.*1 for 'a'"),
+        (lambda: plots.violin({"a": []}, "x"), "positive values.*'a'.*none"),
+        (lambda: plots.violin({"a": [1, np.inf]}, "x"), "positive values.*finite"),
+        (lambda: plots.violin({"a": [1, np.nan]}, "x"), "positive values.*finite"),
+        (lambda: plots.confidence([], 0.5), "confidence expects `rows`"),
+        (lambda: plots.preparation_panel({}), "preparation_panel expects `stages`"),
+        (lambda: plots.qualitative_panel({"a": MAPS | {"mask": np.eye(9)}}), r"of one shape.*'a'.*\(9, 9\)"),
+        (lambda: plots.qualitative_panel({"a": {"image": 1}}), "Row 'a' lacks mask, predicted, entropy"),
+        (lambda: plots.qualitative_panel({"a": None}), "Row 'a' lacks image"),
+        (lambda: plots.softmax_panel({"a": MAPS | {"mask": np.zeros((2, 8, 10))}}), r"\(height, width\).*\(2, 8, 10\)"),
+        (lambda: plots.threshold_panel({"a": MAPS}, ()), "thresholds.*1 or more"),
+        (lambda: plots.threshold_panel({"a": MAPS}, (2,)), r"thresholds.*\[0, 1\]"),
+        (lambda: plots.members_panel({"a": {**MAPS, "sizes": {}}}), "members_panel expects `sizes`"),
+        (lambda: plots.reliability_diagram({"a": curve([1])}, columns=0), "columns.*at least 1"),
+        (lambda: plots.poly_dice_curves(()), "epsilons.*1 or more"),
+        (lambda: plots.poly_dice_curves(scale=2), r"scale.*\[0, 1\]"),
+        (lambda: plots.threshold_curves({"a": {"threshold": [1]}}), "Row 'a' lacks precision, recall, dice"),
+        (
+            lambda: plots.surface_panel({"a": FLAT | {"spacing": (1, 1, 1)}}),
+            r"volumes \(depth, height, width\).*\(8, 10\)",
+        ),
+        (
+            lambda: plots.surface_panel({"a": SOLID | {"spacing": (1, 0, 1)}}),
+            "spacing.*above 0",
+        ),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_drawn_is_named(draw, expected):
+    with pytest.raises(ValueError, match=f"(?s){expected}"):
+        draw()

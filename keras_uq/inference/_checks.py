@@ -12,6 +12,8 @@ from keras_uq._kinds import Integer, argument, shown
 
 # How far the sum over exclusive classes may lie from 1: what a softmax in float32 and in half precision rounds by.
 SUM_TOLERANCE, HALF_SUM_TOLERANCE = 1e-3, 1e-2
+# How far a probability of a model may lie outside [0, 1], as an interpolation of ones rounds. It is clipped.
+OVERSHOOT = 1e-5
 # `UncertaintyMaps.mask` holds class numbers in uint8.
 MOST_CLASSES = 256
 FLOAT32_MAX = float(np.finfo("float32").max)
@@ -51,6 +53,13 @@ def input_shape(model: Any) -> tuple[int | None, ...] | None:
     return tuple(inputs[0].shape) if inputs else None
 
 
+def input_shapes(predictor: Any) -> list[tuple[int | None, ...]]:
+    """Return what the models of a predictor expect, as `input_shape`, without those that do not say so or are files."""
+    members = [getattr(predictor, "model", None), *getattr(predictor, "models", ())]
+    shapes = [input_shape(getattr(member, "model", member)) for member in members]
+    return [shape for shape in shapes if shape is not None]
+
+
 def check_options(caller: str, batch_size: Any, case: Any) -> tuple[int, int]:
     """Return `batch_size` and `case` as Python integers. Raises `ValueError` if one is out of its range."""
     return (
@@ -62,7 +71,8 @@ def check_options(caller: str, batch_size: Any, case: Any) -> tuple[int, int]:
 def check_images(caller: str, images: Any, expected: Sequence[int | None] | None = None) -> np.ndarray:
     """Return images as a NumPy array of real and finite numbers, `(images, *spatial, channels)`.
 
-    The values are neither copied nor converted: a memory map stays one. Only bfloat16 becomes float32.
+    The values are neither copied nor converted, and a memory map stays one; only types that backends do not know
+    (bfloat16 of NumPy, more than 64 bits) become float32 or float64.
 
     Args:
         caller: Name of the predictor, for messages.
@@ -103,6 +113,8 @@ def _real(caller, name, values):
         raise ValueError(f"{caller} expects `{name}` to be an array of numbers. Received: {error}") from error
     if array.dtype.name == "bfloat16":
         return array.astype("float32")
+    if array.dtype.kind == "f" and array.dtype.itemsize > 8:
+        return array.astype("float64")
     if array.dtype.kind not in "biuf":
         raise ValueError(
             f"{caller} expects `{name}` to be an array of real numbers. Received: {shown(values)}, an array of type "
@@ -118,7 +130,7 @@ def _check_finite(caller, images):
     ends = float(images.min()), float(images.max())
     if all(math.isfinite(end) and abs(end) <= FLOAT32_MAX for end in ends):
         return
-    wrong = [np.count_nonzero(~(np.abs(image) <= FLOAT32_MAX)) for image in images]
+    wrong = [np.count_nonzero(~(np.abs(image.astype("float64")) <= FLOAT32_MAX)) for image in images]
     first = next(index for index, number in enumerate(wrong) if number)
     raise ValueError(
         f"{caller} expects finite `images`. Received: {wrong[first] / images[first].size:.2%} of the values of image "
@@ -164,7 +176,7 @@ def check_output(caller: str, output: Any, shape: Sequence[int], multilabel: boo
             f"{caller} takes at most {MOST_CLASSES} classes, because masks are uint8. Received: {output.shape[-1]}. "
             "Does the model end in a softmax or a sigmoid over the classes?"
         )
-    check_probabilities(caller, output, exclusive=False, computed=True)
+    output = check_probabilities(caller, output, exclusive=False, computed=True)
     if output.shape[-1] > 1 and not multilabel:
         sums = check_sums(caller, output, HALF_SUM_TOLERANCE if half else SUM_TOLERANCE)
         if half:
@@ -202,7 +214,9 @@ def check_probabilities(
             else "expected probabilities in [0, 1]"
         )
         raise ValueError(f"{caller}: {why}. Received: {share:.2%} of the values are NaN.")
-    if not (low >= 0 and high <= 1):
+    if computed and (low < 0 or high > 1) and low >= -OVERSHOOT and high <= 1 + OVERSHOOT:
+        array = np.clip(array, 0, 1)
+    elif not (low >= 0 and high <= 1):
         raise ValueError(
             f"{caller}: expected probabilities in [0, 1]. Received values from {low:g} to {high:g}. Does the model "
             "return logits? End it in a sigmoid or softmax."

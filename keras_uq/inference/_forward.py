@@ -29,11 +29,17 @@ FOREIGN = tuple(
 # Largest difference that rounding may make between two predictions of the same images.
 ROUNDING = 1e-4
 
-# Lines of Keras's and TensorFlow's messages that say nothing about the cause.
+# Lines of Keras's and TensorFlow's messages that say nothing about the cause, and the ends of lines that do not.
 NOISE = re.compile(
-    r"Graph execution error|Detected at node|defined at|stack traces|File \"|Arguments received|Exception encountered|"
+    r"Graph execution error|Could not automatically infer|"
+    r"Detected at node|defined at|stack traces|File \"|Arguments received|Exception encountered|"
     r"\[\[\{\{node|^[•<]|^$"
 )
+TAIL = re.compile(r"\s*( for '\{\{node.*|\[Op:.*)")
+# What colours letters on a terminal.
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+# Causes that sides of unsuitable size have.
+UNEQUAL = re.compile(r"dimension|matching shape|incompatible shapes|concat", re.IGNORECASE)
 
 
 def all_layers(model: keras.Layer) -> list[keras.Layer]:
@@ -160,10 +166,10 @@ def explained(caller: str, shape: tuple[int, ...], error: Exception) -> str:
     """Return what an error of Keras or of the backend means for someone who predicts images of this shape."""
     if "ResourceExhausted" in type(error).__name__ or "OutOfMemory" in type(error).__name__:
         return f"{caller}: a batch of shape {shape} needs more memory than there is. Use a smaller batch_size."
-    lines = [line.strip() for line in str(error).splitlines()]
-    reason = next((line for line in lines if not NOISE.search(line)), type(error).__name__)
-    return (
-        f"{caller}: the model cannot predict images of shape {shape}: {reason[:300]} If it halves its input, each side "
-        "must be a multiple of its total stride, 16 for four poolings: pad the images, for example with "
-        "Preprocessing(multiple=16), or choose such a window."
+    lines = [TAIL.sub("", line).strip() for line in COLOURS.sub("", str(error)).splitlines()]
+    reason = next((line for line in lines if not NOISE.search(line)), type(error).__name__)[:300].rstrip(". ")
+    hint = (
+        " If the model halves its input, each side must be a multiple of its total stride, 16 for four poolings: pad "
+        "the images, for example with Preprocessing(multiple=16), or choose such a window."
     )
+    return f"{caller}: the model cannot predict images of shape {shape}: {reason}.{hint * bool(UNEQUAL.search(reason))}"

@@ -10,11 +10,12 @@ import keras
 import numpy as np
 
 from keras_uq._kinds import Flag, argument, shown
-from keras_uq.inference._checks import check_images, check_model, check_options, check_output, input_shape
+from keras_uq.inference._checks import check_images, check_model, check_options, check_output, input_shape, input_shapes
 from keras_uq.inference._forward import check_repeats, deterministic, forward
 from keras_uq.inference.maps import MapSum, UncertaintyMaps
 from keras_uq.inference.model_file import load_model
 from keras_uq.inference.multilabel import exclusive
+from keras_uq.inference.predictor import Predictor
 
 
 class Ensemble:
@@ -34,8 +35,8 @@ class Ensemble:
         ValueError: If there is no model, if a member is something else, or if a file does not exist.
     """
 
-    def __init__(self, models: Iterable[Any], multilabel: bool = False) -> None:
-        if isinstance(models, (str, os.PathLike, keras.Model)) or not isinstance(models, Iterable):
+    def __init__(self, models: Iterable[keras.Model | str | os.PathLike | Predictor], multilabel: bool = False) -> None:
+        if isinstance(models, (str, os.PathLike, keras.Model, dict)) or not isinstance(models, Iterable):
             raise ValueError(
                 f"Ensemble expects a list of models. Received: {shown(models)}. For one model, use Ensemble([model])."
             )
@@ -67,7 +68,8 @@ class Ensemble:
 
     def draw(self, images: np.ndarray, batch_size: int = 8, case: int = 0) -> Iterator[np.ndarray]:
         """Yield the prediction of each member, `(images, *spatial, classes)`."""
-        images = check_images("Ensemble", images)
+        for expected in input_shapes(self) or [None]:
+            images = check_images("Ensemble", images, expected)
         batch_size, case = check_options("Ensemble", batch_size, case)
         return self._draw(images, batch_size, case)
 

@@ -2,6 +2,7 @@
 
 import copy
 import math
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -169,7 +170,9 @@ class MCDropout:
         other._sampler = Sampler(self._head, True, tuple(window))
         features = keras.KerasTensor((1, *window, shape[-1]))
         try:
-            other._sampler(features if self._stem is None else self._stem(features))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # If the network fails, Keras first warns that it is not built.
+                other._sampler(features if self._stem is None else self._stem(features))
         except Exception as error:
             raise ValueError(explained("MCDropout", tuple(features.shape), error)) from error
         for twin in other._sampler.twins:

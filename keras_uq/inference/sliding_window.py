@@ -10,7 +10,7 @@ import numpy as np
 
 from keras_uq._kinds import Flag, Integer, Items, Number, argument, shown
 from keras_uq.files import gibibytes, max_memory
-from keras_uq.inference._checks import check_images, check_options, input_shape
+from keras_uq.inference._checks import check_images, check_options, input_shapes
 from keras_uq.inference.ensemble import Ensemble
 from keras_uq.inference.maps import MapSum, UncertaintyMaps
 from keras_uq.inference.predictor import Predictor
@@ -60,7 +60,7 @@ class SlidingWindow:
         self.overlap = argument("SlidingWindow", "overlap", overlap, Number(least=0, below=1))
         self.consistent = argument("SlidingWindow", "consistent", consistent, Flag())
         predictor = Ensemble([predictor]) if isinstance(predictor, keras.Model) else predictor
-        if not hasattr(predictor, "networks"):
+        if isinstance(predictor, type) or not hasattr(predictor, "networks"):
             raise ValueError(
                 f"SlidingWindow takes an MCDropout, an Ensemble or a model. Received: {shown(predictor)}. A "
                 "TemperatureScaling works on whole maps: wrap it around the SlidingWindow instead."
@@ -155,7 +155,8 @@ class SlidingWindow:
         return total
 
     def _checked(self, images, batch_size, case):
-        images = check_images("SlidingWindow", images, (None, *[None] * len(self.window), None))
+        for *_, channels in input_shapes(self.predictor) or [(None,)]:
+            images = check_images("SlidingWindow", images, (None, *[None] * len(self.window), channels))
         return images, *check_options("SlidingWindow", batch_size, case)
 
 
@@ -167,10 +168,7 @@ def _check_window(window, predictor):
             f"SlidingWindow: one window of {window} voxels takes {gibibytes(size)}, more than the limit of "
             f"{gibibytes(max_memory())}. Choose a smaller `window`."
         )
-    for member in [getattr(predictor, "model", None), *getattr(predictor, "models", ())]:
-        shape = input_shape(getattr(member, "model", member))
-        if shape is None:
-            continue
+    for shape in input_shapes(predictor):
         if len(shape) != len(window) + 2:
             raise ValueError(
                 f"SlidingWindow expects `window` with one side per spatial axis of the model, which has "

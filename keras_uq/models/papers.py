@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 
+from keras_uq._kinds import Flag, Integer, argument
 from keras_uq.models.unet import unet
 
 
@@ -18,12 +19,16 @@ def kethavath2025(input_shape: Sequence[int | None] = (256, 256, 1), filters: in
 
     Args:
         input_shape: `(height, width, channels)`; height and width are multiples of 16, or `None`.
-        filters: Number of filters of the first stage (the paper also tried 8 and 32).
+        filters: Number of filters of the first stage, at least 1 (the paper also tried 8 and 32).
         **changes: Arguments of `unet` that replace the paper's.
 
     Returns:
         A `keras.Model` with output `(batch, height, width, 1)`.
+
+    Raises:
+        ValueError: As `unet`.
     """
+    filters = argument("kethavath2025", "filters", filters, Integer(least=1))
     settings = {
         "classes": 1,
         "filters": [filters * 2**level for level in range(5)],
@@ -52,7 +57,7 @@ def mehrtash2020(
     Args:
         input_shape: `(height, width, channels)` or `(depth, height, width, channels)`; the sides are multiples of 16,
             or `None`.
-        filters: Number of filters of the first stage.
+        filters: Number of filters of the first stage, at least 1.
         mc_dropout: Whether to add dropout of 0.5 in the three inner stages, as in the central variant of Bayesian
             SegNet (Kendall et al., 2015): after the pooling of stages 3 and 4, after the bottleneck, and after decoder
             stages 4, 3 and 2.
@@ -60,7 +65,12 @@ def mehrtash2020(
 
     Returns:
         A `keras.Model` with output `(batch, *spatial, classes)`.
+
+    Raises:
+        ValueError: As `unet`.
     """
+    filters = argument("mehrtash2020", "filters", filters, Integer(least=1))
+    argument("mehrtash2020", "mc_dropout", mc_dropout, Flag())
     settings = {
         "classes": 2,
         "filters": [filters * 2**level for level in range(5)],
@@ -89,12 +99,16 @@ def yeung2021(input_shape: Sequence[int | None] = (512, 512, 3), filters: int = 
 
     Args:
         input_shape: `(height, width, channels)`; height and width are multiples of 16, or `None`.
-        filters: Number of filters of the first stage.
+        filters: Number of filters of the first stage, at least 1.
         **changes: Arguments of `unet` that replace the paper's.
 
     Returns:
         A `keras.Model` with output `(batch, height, width, 2)`.
+
+    Raises:
+        ValueError: As `unet`.
     """
+    filters = argument("yeung2021", "filters", filters, Integer(least=1))
     settings = {
         "classes": 2,
         "filters": [filters * 2**level for level in range(5)],
@@ -121,7 +135,7 @@ def zhang2025(
 
     Args:
         input_shape: `(depth, height, width, channels)`; the sides are multiples of 8, or `None`.
-        filters: Number of filters of the first stage.
+        filters: Number of filters of the first stage, at least 1.
         dilated: Whether to build the "dilated UNet-3D": its bottleneck has three successive convolutions with dilations
             1, 2 and 4, and returns the sum of their outputs. The paper describes it only as "dilated CNN at the
             bottleneck".
@@ -129,7 +143,12 @@ def zhang2025(
 
     Returns:
         A `keras.Model` with output `(batch, depth, height, width, 2)`.
+
+    Raises:
+        ValueError: As `unet`.
     """
+    filters = argument("zhang2025", "filters", filters, Integer(least=1))
+    argument("zhang2025", "dilated", dilated, Flag())
     settings = {
         "classes": 2,
         "filters": [filters * 2**level for level in range(4)],

@@ -5,6 +5,27 @@ from collections.abc import Callable, Sequence
 import keras
 from keras import layers
 
+from keras_uq._kinds import Choice, Flag, Integer, Items, Maybe, Number, Text, argument, shown
+
+WHOLE = Integer(least=1)
+RATE = Number(least=0, below=1)
+# Arguments of `unet` of which the value alone says whether it is right.
+KINDS = {
+    "input_shape": Items(Maybe(WHOLE), least=3),
+    "classes": WHOLE,
+    "filters": Items(WHOLE, least=1),
+    "norm": Choice("batch", "instance", None),
+    "norm_momentum": Number(least=0, most=1),
+    "activation_first": Flag(),
+    "bottleneck_dropout": RATE,
+    "bottleneck_dilations": Items(WHOLE),
+    "dropout_at": Choice("concatenation", "block"),
+    "upsampling": Choice("transpose", "nearest"),
+    "upsampling_size": WHOLE,
+    "multilabel": Flag(),
+    "name": Text(200, "[^/]+", "text without a slash"),
+}
+
 
 def unet(
     input_shape: Sequence[int | None],
@@ -34,19 +55,19 @@ def unet(
 
     Args:
         input_shape: `(height, width, channels)` or `(depth, height, width, channels)`. The sides are multiples of
-            `2 ** (len(filters) - 1)`; `None` accepts any such side.
+            `2 ** (len(filters) - 1)`; `None` accepts any such side. The number of channels is not `None`.
         classes: Number of output channels: 1 for a foreground sigmoid, 2 or more for a softmax.
-        filters: Number of filters of each encoder stage, with the bottleneck last.
+        filters: Number of filters of each encoder stage, with the bottleneck last; each at least 1.
         norm: `"batch"`, `"instance"` (each channel of each image separately, epsilon 1e-3) or `None`.
-        norm_momentum: Momentum of batch normalisation.
+        norm_momentum: Momentum of batch normalisation, in [0, 1].
         activation: Activation of every convolution except the last.
         activation_first: Whether to normalise after the activation, as in Yeung et al. (2021).
-        encoder_dropout: Dropout rate after the pooling of the encoder stages: one number, or one per stage.
-        bottleneck_dropout: Dropout rate after the bottleneck.
+        encoder_dropout: Dropout rate after the pooling of the encoder stages, in [0, 1): one number, or one per stage.
+        bottleneck_dropout: Dropout rate after the bottleneck, in [0, 1).
         bottleneck_dilations: Dilation rates such as `(1, 2, 4)`. The bottleneck then has one convolution with kernel
             size 3 per rate, one after the other, and returns the sum of their outputs. With `()` it is a normal stage.
-        decoder_dropout: Dropout rate of the decoder stages: one number, or one per stage, in the order of the *encoder*
-            stages that they mirror.
+        decoder_dropout: Dropout rate of the decoder stages, in [0, 1): one number, or one per stage, in the order of
+            the *encoder* stages that they mirror.
         dropout_at: Position of dropout in a decoder stage: after the `"concatenation"`, or at the end (`"block"`).
         upsampling: `"transpose"` (transposed convolution), or `"nearest"` (nearest neighbour, no convolution).
         upsampling_size: Kernel size of the transposed convolution.
@@ -59,11 +80,21 @@ def unet(
         A `keras.Model`. Its output is float32 under every dtype policy, because sigmoid(8) is 1.0 in float16.
 
     Raises:
-        ValueError: For a shape that cannot be halved often enough, or an unknown option.
+        ValueError: For a shape that cannot be halved often enough, or an argument of another kind or range than stated
+            here; the message names it.
     """
+    given = locals()
+    checked = {name: argument("unet", name, given[name], kind) for name, kind in KINDS.items()}
+    input_shape, filters = checked["input_shape"], checked["filters"]
     rank = len(input_shape) - 1
     depth = len(filters) - 1
-    _check(input_shape, rank, depth, norm, upsampling, dropout_at)
+    _check_shape(input_shape, rank, depth)
+    for option, value, known in (
+        ("activation", activation, keras.activations.get),
+        ("final_activation", final_activation, keras.activations.get),
+        ("kernel_initializer", kernel_initializer, keras.initializers.get),
+    ):
+        _check_known(option, value, known)
     encoder_dropout = _per_stage("encoder_dropout", encoder_dropout, depth)
     decoder_dropout = _per_stage("decoder_dropout", decoder_dropout, depth)
     convolution = {2: layers.Conv2D, 3: layers.Conv3D}[rank]
@@ -145,28 +176,30 @@ def _normalisation(norm, momentum, name):
 
 
 def _per_stage(name, rate, depth):
-    rates = list(rate) if isinstance(rate, (tuple, list)) else [rate] * depth
-    if len(rates) != depth or not all(0 <= value < 1 for value in rates):
-        raise ValueError(f"`{name}` needs one rate in [0, 1), or one for each of {depth} stages. Received: {rate!r}.")
-    return rates
+    if isinstance(rate, Sequence) and not isinstance(rate, str):
+        return argument("unet", name, rate, Items(RATE, count=depth))
+    return [argument("unet", name, rate, RATE)] * depth
 
 
-def _check(input_shape, rank, depth, norm, upsampling, dropout_at):
-    if rank not in (2, 3):
+def _check_known(option, value, known):
+    """Raise `ValueError` if Keras does not know an activation or an initializer."""
+    try:
+        known(value)
+    except (TypeError, ValueError) as error:
         raise ValueError(
-            "`input_shape` must be (height, width, channels) or (depth, height, width, channels). "
-            f"Received: input_shape={tuple(input_shape)}."
+            f"unet expects `{option}` to be a name that Keras knows, or a function. Received: {option}={shown(value)}."
+        ) from error
+
+
+def _check_shape(input_shape, rank, depth):
+    if rank not in (2, 3) or input_shape[-1] is None:
+        raise ValueError(
+            "unet expects `input_shape` to be (height, width, channels) or (depth, height, width, channels), with a "
+            f"number of channels. Received: input_shape={input_shape}."
         )
     step = 2**depth
     if any(side is not None and side % step for side in input_shape[:-1]):
         raise ValueError(
             f"A U-Net of {depth + 1} levels halves its input {depth} times, so each side must be a multiple of {step} "
-            f"(or None). Received: input_shape={tuple(input_shape)}. Pad the images or use fewer `filters`."
+            f"(or None). Received: input_shape={input_shape}. Pad the images or use fewer `filters`."
         )
-    for name, value, options in (
-        ("norm", norm, ("batch", "instance", None)),
-        ("upsampling", upsampling, ("transpose", "nearest")),
-        ("dropout_at", dropout_at, ("concatenation", "block")),
-    ):
-        if value not in options:
-            raise ValueError(f"`{name}` must be one of {options}. Received: {name}={value!r}.")

@@ -1,4 +1,7 @@
-"""Draw figures of results. Every function returns a `matplotlib.figure.Figure`; it neither shows nor saves it."""
+"""Draw figures of results. Every function returns a `matplotlib.figure.Figure`; it neither shows nor saves it.
+
+Titles, labels and names are drawn letter by letter: `$` does not begin a formula, because names of cases are data.
+"""
 
 from keras_uq.plots.calibration import (
     LEAST,

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_uq._kinds import Integer, argument
 from keras_uq._optional import require
-from keras_uq.plots.common import COLOURS, COLUMN, line_style, new_figure, short
+from keras_uq.plots.common import COLOURS, COLUMN, check_rows, in_legend, line_style, literal, new_figure, short
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -31,6 +32,8 @@ def reliability_diagram(
     Reference:
         Mehrtash et al. (2020), Figures S1 to S3.
     """
+    check_rows("reliability_diagram", "curves", curves)
+    columns = argument("reliability_diagram", "columns", columns, Integer(least=1))
     lines = math.ceil(len(curves) / columns)
     figure = new_figure(1.5 * lines + 0.5, title)
     panels = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).ravel()
@@ -75,6 +78,8 @@ def calibration_panel(
     Reference:
         Mehrtash et al. (2020), Figures 1, 3 and S1 to S3.
     """
+    keys = ("image", "mask", "probability", "reliability", "histogram", "scores")
+    check_rows("calibration_panel", "rows", rows, keys, pictures=keys[:3])
     height, width = np.shape(next(iter(rows.values()))["mask"])
     side = (COLUMN - 0.5) / 3
     figure = new_figure(len(rows) * max(side * min(height / width, 1.3), side) * 1.12 + 0.7, title)
@@ -84,7 +89,7 @@ def calibration_panel(
         shown = _overlay(line[0], maps["image"], maps["mask"], maps["probability"])
         line[0].set_ylabel(short(name).replace(", ", "\n"), fontsize=6)
         _reliability(line[1], maps["reliability"], least, "#0072B2")
-        line[1].text(0.04, 0.96, maps["scores"], fontsize=5, va="top", transform=line[1].transAxes)
+        line[1].text(0.04, 0.96, literal(maps["scores"]), fontsize=5, va="top", transform=line[1].transAxes)
         counts = np.asarray(maps["histogram"], dtype="float64")
         line[2].stairs(counts / max(counts.sum(), 1), edges, fill=True, color="#E69F00")
         line[2].set(xlim=(0, 1), xticks=[0, 0.5, 1], yticks=[])
@@ -110,7 +115,9 @@ def members_panel(rows: dict[str, dict[str, Any]], title: str | None = None) -> 
     Reference:
         Mehrtash et al. (2020), Figures S5 and S6.
     """
+    check_rows("members_panel", "rows", rows, ("image", "mask", "sizes"), pictures=("image", "mask"))
     first = next(iter(rows.values()))
+    check_rows("members_panel", "sizes", first["sizes"])
     height, width = np.shape(first["mask"])
     columns = len(first["sizes"])
     side = (COLUMN - 0.4) / columns
@@ -149,14 +156,15 @@ def nll_vs_members(measures: dict[str, dict[str, Any]], title: str | None = None
     Reference:
         Mehrtash et al. (2020), Figures 2 and S4.
     """
+    check_rows("nll_vs_members", "measures", measures)
     figure = new_figure(1.3 * len(measures) + 0.9, title)
     panels = np.atleast_1d(figure.subplots(len(measures), 1, sharex=True))
     for axes, (label, rows) in zip(panels, measures.items()):
         for number, (name, (sizes, mean, low, high)) in enumerate(rows.items()):
             style = line_style(number)
-            axes.plot(sizes, mean, marker="o", markersize=3, linewidth=1.2, label=short(name), **style)
+            axes.plot(sizes, mean, marker="o", markersize=3, linewidth=1.2, label=in_legend(name), **style)
             axes.fill_between(sizes, low, high, color=style["color"], alpha=0.2, linewidth=0)
-        axes.set_ylabel(label, fontsize=7)
+        axes.set_ylabel(literal(label), fontsize=7)
         axes.tick_params(labelsize=7)
         axes.grid(alpha=0.3)
     panels[-1].set_xlabel("members of the ensemble", fontsize=8)
@@ -179,6 +187,7 @@ def segment_regression(rows: dict[str, dict[str, Any]], title: str | None = None
     Reference:
         Mehrtash et al. (2020), Figures 3 and S8.
     """
+    check_rows("segment_regression", "rows", rows, ("points", "text"))
     seaborn = require("seaborn", extra="plots", purpose="A regression plot")
     figure = new_figure(2.1 * len(rows) + 0.6, title)
     panels = np.atleast_1d(figure.subplots(len(rows), 1, sharex=True, sharey=True))
@@ -195,12 +204,12 @@ def segment_regression(rows: dict[str, dict[str, Any]], title: str | None = None
                 color=colour,
                 truncate=True,
                 seed=0,
-                label=segment,
+                label=in_legend(segment),
                 scatter_kws={"s": 9, "alpha": 0.8, "linewidths": 0},
                 line_kws={"linewidth": 1.2},
             )
         axes.set_title(short(name), fontsize=7, pad=2)
-        axes.text(0.98, 0.97, row["text"], fontsize=6, va="top", ha="right", transform=axes.transAxes)
+        axes.text(0.98, 0.97, literal(row["text"]), fontsize=6, va="top", ha="right", transform=axes.transAxes)
         axes.set_ylabel("logit of Dice", fontsize=8)
         axes.tick_params(labelsize=7)
         axes.grid(alpha=0.3)

@@ -1,12 +1,13 @@
 """Sizes, colours and small helper functions of all figures."""
 
 import textwrap
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from keras_uq._kinds import shown
 from keras_uq._optional import require
 
 if TYPE_CHECKING:
@@ -24,9 +25,54 @@ def new_figure(height: float, title: str | None = None) -> "Figure":
     matplotlib = require("matplotlib.figure", extra="plots", purpose="Plotting")
     figure = matplotlib.Figure(figsize=(COLUMN, height), layout="constrained")
     if title:
-        lines = (line for part in title.splitlines() for line in textwrap.wrap(part, 58))
-        figure.suptitle("\n".join(lines), fontsize=8)
+        figure.suptitle(wrapped(title, 58), fontsize=8)
     return figure
+
+
+def literal(text: str) -> str:
+    """Return a text that matplotlib draws letter by letter.
+
+    Names of cases and files are data: `$` would begin a formula, and a surrogate or a control character has no letter.
+    """
+    printable = "".join(letter if letter.isprintable() or letter == "\n" else "\ufffd" for letter in str(text))
+    return printable.replace("$", r"\$")
+
+
+def wrapped(text: str, width: int) -> str:
+    """Wrap a text to lines of at most `width` letters, as `literal`."""
+    # Wrapped first, because a line must not end between a backslash and its dollar.
+    return "\n".join(literal(line) for part in str(text).splitlines() for line in textwrap.wrap(part, width))
+
+
+def check_rows(
+    caller: str, name: str, rows: Any, keys: Sequence[str] = (), pictures: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Return the rows of a figure.
+
+    Args:
+        caller: Name of the function that draws it.
+        name: Name of its argument.
+        rows: What it was given.
+        keys: Keys that every row needs.
+        pictures: Those of them that are arrays `(height, width)`, equal within a row.
+
+    Raises:
+        ValueError: If there is no row, or if a row lacks a key or has pictures of another shape.
+    """
+    if not isinstance(rows, dict) or not rows:
+        raise ValueError(
+            f"{caller} expects `{name}` to be a dictionary with at least one row. Received: {shown(rows)}."
+        )
+    for row, values in rows.items():
+        missing = [key for key in keys if not isinstance(values, dict) or key not in values]
+        if missing:
+            raise ValueError(
+                f"{caller} expects {', '.join(keys)} for each row. Row {row!r} lacks {', '.join(missing)}."
+            )
+        shapes = {key: np.shape(values[key]) for key in pictures}
+        if any(len(shape) != 2 or 0 in shape for shape in shapes.values()) or len(set(shapes.values())) > 1:
+            raise ValueError(f"{caller} expects pictures (height, width) of one shape. Received for {row!r}: {shapes}.")
+    return rows
 
 
 def name_rows(axes: Any, rows: Collection[str]) -> None:
@@ -36,8 +82,15 @@ def name_rows(axes: Any, rows: Collection[str]) -> None:
 
 
 def short(name: str) -> str:
-    """Shorten the name of a row for use as a label."""
-    return name.removesuffix(" Loss")
+    """Shorten the name of a row for use as a label, as `literal`."""
+    return literal(str(name).removesuffix(" Loss"))
+
+
+def in_legend(name: str) -> str:
+    """Return the name of a row as it stands in a legend, as `short`."""
+    text = short(name)
+    # Matplotlib leaves labels out of a legend that are empty or begin with an underscore.
+    return f" {text}" if text.startswith("_") or not text else text
 
 
 def tint(mask: npt.ArrayLike, colour: str) -> np.ndarray:

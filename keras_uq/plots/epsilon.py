@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_uq.plots.common import COLOURS, new_figure, short
+from keras_uq._kinds import Items, Number, argument
+from keras_uq.plots.common import COLOURS, check_rows, literal, new_figure, short
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,6 +27,8 @@ def poly_dice_curves(
     Reference:
         Hiroike (2026), Figure 2 and Eq. 6.
     """
+    epsilons = argument("poly_dice_curves", "epsilons", epsilons, Items(Number(), least=1))
+    scale = argument("poly_dice_curves", "scale", scale, Number(0, 1))
     figure = new_figure(2.4, title)
     axes = figure.subplots()
     theta = np.linspace(0, np.pi / 2, 91)
@@ -50,6 +53,7 @@ def quantile_bands(rows: dict[str, tuple[Any, Any]], xlabel: str, ylabel: str, t
         ylabel: Label of the y axis.
         title: Title above the panels.
     """
+    check_rows("quantile_bands", "rows", rows)
     figure = new_figure(1.5 * len(rows) + 0.6, title)
     panels = np.atleast_1d(figure.subplots(len(rows), 1, sharex=True, sharey=True))
     for number, (axes, (name, (x, quantiles))) in enumerate(zip(panels, rows.items())):
@@ -58,10 +62,10 @@ def quantile_bands(rows: dict[str, tuple[Any, Any]], xlabel: str, ylabel: str, t
         axes.fill_between(x, values[2], values[4], color=colour, alpha=0.4, linewidth=0)
         axes.plot(x, values[3], color=colour, marker="o", markersize=3, linewidth=1.2)
         axes.set_title(short(name), fontsize=7, loc="left")
-        axes.set_ylabel(ylabel, fontsize=8)
+        axes.set_ylabel(literal(ylabel), fontsize=8)
         axes.tick_params(labelsize=7)
         axes.grid(alpha=0.3)
-    panels[-1].set_xlabel(xlabel, fontsize=8)
+    panels[-1].set_xlabel(literal(xlabel), fontsize=8)
     return figure
 
 
@@ -74,13 +78,14 @@ def scatter(rows: dict[str, tuple[Any, Any]], xlabel: str, ylabel: str, title: s
         ylabel: Label of the y axis.
         title: Title above the panels.
     """
+    check_rows("scatter", "rows", rows)
     figure = new_figure(1.6 * len(rows) + 0.6, title)
     panels = np.atleast_1d(figure.subplots(len(rows), 1, sharex=True, sharey=True))
     for number, (axes, (name, (x, y))) in enumerate(zip(panels, rows.items())):
         axes.plot(x, y, ".", color=COLOURS[number % len(COLOURS)], alpha=0.5, markersize=3)
         axes.set_title(short(name), fontsize=7, loc="left")
-        axes.set_ylabel(ylabel, fontsize=8)
+        axes.set_ylabel(literal(ylabel), fontsize=8)
         axes.tick_params(labelsize=7)
         axes.grid(alpha=0.3)
-    panels[-1].set_xlabel(xlabel, fontsize=8)
+    panels[-1].set_xlabel(literal(xlabel), fontsize=8)
     return figure

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_uq.plots.common import COLUMN, new_figure, opaque, short, tint
+from keras_uq._kinds import Items, Number, argument
+from keras_uq.plots.common import COLUMN, check_rows, literal, new_figure, opaque, short, tint
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,6 +27,7 @@ def preparation_panel(
     Reference:
         Kethavath et al. (2025), Figure 2.
     """
+    check_rows("preparation_panel", "stages", stages)
     figure = new_figure(1.9, title)
     panels = np.atleast_1d(figure.subplots(1, len(stages), sharex=True, sharey=True))
     for number, (axes, (name, picture)) in enumerate(zip(panels, stages.items())):
@@ -34,7 +36,7 @@ def preparation_panel(
         if mask is not None and mask.any():
             axes.contour(mask, [0.5], colors="#56B4E9", linewidths=0.7)
         axes.set(xticks=[], yticks=[])
-        axes.set_title(name, fontsize=8)
+        axes.set_title(literal(name), fontsize=8)
         bar = figure.colorbar(shown, ax=axes, location="bottom", fraction=0.06, pad=0.03)
         bar.set_label(("HU" if modality == "CT" else "scanner units") if number == 0 else "network input", fontsize=7)
         bar.ax.tick_params(labelsize=6)
@@ -54,6 +56,8 @@ def qualitative_panel(rows: dict[str, dict[str, Any]], title: str | None = None)
     Reference:
         Kethavath et al. (2025), Figures 5 and 6.
     """
+    keys = ("image", "mask", "predicted", "entropy")
+    check_rows("qualitative_panel", "rows", rows, keys, pictures=keys)
     height, width = np.shape(next(iter(rows.values()))["image"])
     side = (COLUMN - 0.55) / 4
     figure = new_figure(len(rows) * side * min(height / width, 1.4) + 0.9, title)
@@ -91,7 +95,7 @@ def picture_grid(rows: dict[str, Sequence[tuple[Any, Any]]], title: str | None =
             masks are Booleans `(height, width)`.
         title: Title above the grid.
     """
-    columns = max(len(pairs) for pairs in rows.values())
+    columns = max(len(pairs) for pairs in check_rows("picture_grid", "rows", rows).values())
     figure = new_figure((COLUMN / columns + 0.15) * len(rows) + 0.4, title)
     figure.get_layout_engine().set(w_pad=0.01, h_pad=0.03, wspace=0, hspace=0)
     grid = figure.subplots(len(rows), columns, squeeze=False)
@@ -117,6 +121,8 @@ def softmax_panel(rows: dict[str, dict[str, Any]], title: str | None = None) -> 
     Reference:
         Yeung et al. (2021), Figures 2 and 3.
     """
+    keys = ("image", "mask", "predicted", "probability")
+    check_rows("softmax_panel", "rows", rows, keys, pictures=keys[1:])
     height, width = np.shape(next(iter(rows.values()))["mask"])
     side = (COLUMN - 0.55) / 3
     figure = new_figure(len(rows) * side * min(height / width, 1.4) + 0.9, title)
@@ -158,6 +164,8 @@ def threshold_panel(
     Reference:
         Yeung et al. (2021), Figure 4, lower half.
     """
+    check_rows("threshold_panel", "rows", rows, ("mask", "probability"), pictures=("mask", "probability"))
+    thresholds = argument("threshold_panel", "thresholds", thresholds, Items(Number(0, 1), least=1))
     height, width = np.shape(next(iter(rows.values()))["mask"])
     side = (COLUMN - 0.35) / len(thresholds)
     figure = new_figure(len(rows) * side * min(height / width, 1.4) + 0.6, title)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_uq.plots.common import COLOURS, line_style, new_figure, short
+from keras_uq.plots.common import COLOURS, check_rows, in_legend, line_style, literal, new_figure, short
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,6 +23,7 @@ def probability_histograms(rows: dict[str, tuple[Any, Any, Any]], title: str | N
     Reference:
         Yeung et al. (2021), Figure 2.
     """
+    check_rows("probability_histograms", "rows", rows)
     columns = 2
     lines = math.ceil(len(rows) / columns)
     figure = new_figure(0.85 * lines + 0.9, title)
@@ -55,12 +56,13 @@ def threshold_curves(rows: dict[str, dict[str, Any]], title: str | None = None) 
     Reference:
         Yeung et al. (2021), Figure 4, upper half.
     """
+    check_rows("threshold_curves", "rows", rows, ("threshold", "precision", "recall", "dice"))
     figure = new_figure(4.6, title)
     panels = figure.subplots(3, 1, sharex=True)
     for axes, measure in zip(panels, ("precision", "recall", "dice")):
         for number, (name, curves) in enumerate(rows.items()):
             mean, low, high = curves[measure]
-            axes.plot(curves["threshold"], mean, linewidth=1.4, label=short(name), **line_style(number))
+            axes.plot(curves["threshold"], mean, linewidth=1.4, label=in_legend(name), **line_style(number))
             axes.fill_between(curves["threshold"], low, high, color=COLOURS[number % len(COLOURS)], alpha=0.2, lw=0)
         axes.set_ylabel({"dice": "Dice"}.get(measure, measure), fontsize=8)
         axes.tick_params(labelsize=7)
@@ -82,6 +84,7 @@ def measures_against(
         xlabel: Label of the x axis.
         title: Title above the panels.
     """
+    check_rows("measures_against", "measures", measures)
     figure = new_figure(1.15 * len(measures) + 0.6, title)
     panels = np.atleast_1d(figure.subplots(len(measures), 1, sharex=True))
     for number, (axes, (label, (mean, low, high))) in enumerate(zip(panels, measures.items())):
@@ -96,8 +99,8 @@ def measures_against(
             capsize=2,
             **line_style(number),
         )
-        axes.set_ylabel(label, fontsize=7)
+        axes.set_ylabel(literal(label), fontsize=7)
         axes.tick_params(labelsize=7)
         axes.grid(alpha=0.3)
-    panels[-1].set_xlabel(xlabel, fontsize=8)
+    panels[-1].set_xlabel(literal(xlabel), fontsize=8)
     return figure

@@ -1,14 +1,23 @@
 """Figures that compare the scores and the uncertainty of the rows of a table."""
 
 import math
-import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from keras_uq._optional import require
-from keras_uq.plots.common import COLOURS, line_style, name_rows, new_figure, short
+from keras_uq.plots.common import (
+    COLOURS,
+    check_rows,
+    in_legend,
+    line_style,
+    literal,
+    name_rows,
+    new_figure,
+    short,
+    wrapped,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -25,7 +34,8 @@ def learning_curves(curves: dict[str, Sequence[Any]], ylabel: str, title: str | 
         ylabel: Label of the y axis.
         title: Title above the axes.
     """
-    columns = 1 if max(map(len, curves), default=0) > LONGEST else 2
+    check_rows("learning_curves", "curves", curves)
+    columns = 1 if max(map(len, curves)) > LONGEST else 2
     figure = new_figure(2.7 + 0.17 * -(-len(curves) // columns), title)
     axes = figure.subplots()
     for number, (name, seeds) in enumerate(curves.items()):
@@ -37,9 +47,9 @@ def learning_curves(curves: dict[str, Sequence[Any]], ylabel: str, title: str | 
         padded = np.full((len(seeds), longest), np.nan)
         for line, seed in zip(padded, seeds):
             line[: len(seed)] = seed
-        axes.plot(range(1, longest + 1), np.nanmean(padded, axis=0), linewidth=1.4, label=name, **style)
+        axes.plot(range(1, longest + 1), np.nanmean(padded, axis=0), linewidth=1.4, label=in_legend(name), **style)
     axes.set_xlabel("epoch", fontsize=8)
-    axes.set_ylabel("\n".join(textwrap.wrap(ylabel, 32)), fontsize=8)
+    axes.set_ylabel(wrapped(ylabel, 32), fontsize=8)
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.tick_params(labelsize=7)
     axes.grid(alpha=0.3)
@@ -55,6 +65,13 @@ def case_scores(scores: dict[str, Sequence[Any]], xlabels: Sequence[str], title:
         xlabels: Names of the measures.
         title: Title above the panels.
     """
+    check_rows("case_scores", "scores", scores)
+    for row, measures in scores.items():
+        if not xlabels or len(measures) != len(xlabels):
+            raise ValueError(
+                f"case_scores expects one sequence of scores for each of {len(xlabels)} `xlabels`, at least one. "
+                f"Received: {len(measures)} for {row!r}."
+            )
     figure = new_figure(0.3 * len(scores) + 1.1, title)
     panels = np.atleast_1d(figure.subplots(1, len(xlabels), sharey=True))
     rng = np.random.default_rng(0)
@@ -66,7 +83,7 @@ def case_scores(scores: dict[str, Sequence[Any]], xlabels: Sequence[str], title:
             axes.plot(values, height + jitter, "o", color=COLOURS[height % len(COLOURS)], markersize=2, alpha=0.55)
             if len(values):
                 axes.plot([np.median(values)] * 2, [height - 0.32, height + 0.32], color="black", linewidth=1.2)
-        axes.set_xlabel(label, fontsize=8)
+        axes.set_xlabel(literal(label), fontsize=8)
         axes.tick_params(labelsize=7)
         axes.grid(axis="x", alpha=0.3)
     name_rows(panels[0], scores)
@@ -82,16 +99,21 @@ def violin(values: dict[str, Any], xlabel: str, title: str | None = None) -> "Fi
         title: Title above the axes.
 
     Raises:
-        ValueError: If a value is not positive.
+        ValueError: If there is no row, or if a row has no value or one that is not positive and finite.
 
     Reference:
         Kethavath et al. (2025), Figure 3.
     """
+    check_rows("violin", "values", values)
     seaborn = require("seaborn", extra="plots", purpose="A violin plot")
     values = {name: np.asarray(row_values, dtype="float64") for name, row_values in values.items()}
     for name, row_values in values.items():
-        if not (row_values > 0).all():
-            raise ValueError(f"A logarithmic axis needs positive values. Received for {name}: {row_values.min()}.")
+        if not row_values.size or not (np.isfinite(row_values) & (row_values > 0)).all():
+            worst = row_values.min() if row_values.size else "none"
+            raise ValueError(
+                f"violin has a logarithmic axis, so it needs positive values, which are finite. Received for {name!r}: "
+                f"the least is {worst}."
+            )
     figure = new_figure(0.36 * len(values) + 1.0, title)
     axes = figure.subplots()
     names = [name for name, row_values in values.items() for _ in row_values]
@@ -120,7 +142,7 @@ def violin(values: dict[str, Any], xlabel: str, title: str | None = None) -> "Fi
     else:
         axes.xaxis.set_major_formatter(lambda value, _: f"{10**value:.2g}")
     axes.set_ylabel("")
-    axes.set_xlabel(xlabel, fontsize=8)
+    axes.set_xlabel(literal(xlabel), fontsize=8)
     axes.tick_params(labelsize=7)
     axes.grid(axis="x", alpha=0.3)
     axes.set_yticks(range(len(values)), [short(name) for name in values])
@@ -141,6 +163,7 @@ def confidence(
         Kethavath et al. (2025), Figure 4 and Eq. 17 and 18. The standard deviations that the paper prints are over
         slices in some tables and over pixels in others.
     """
+    check_rows("confidence", "rows", rows)
     figure = new_figure(0.3 * len(rows) + 1.1, title)
     axes = figure.subplots()
     for height, (mean, slices, pixels) in enumerate(rows.values()):

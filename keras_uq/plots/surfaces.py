@@ -1,14 +1,14 @@
 """3D pictures of the surfaces of segmented structures."""
 
-import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from keras_uq._kinds import Items, Number, argument
 from keras_uq._optional import require
-from keras_uq.plots.common import COLUMN, new_figure, short
+from keras_uq.plots.common import COLUMN, check_rows, new_figure, wrapped
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -32,6 +32,9 @@ def surface_panel(rows: dict[str, dict[str, Any]], title: str | None = None) -> 
     Reference:
         Zhang et al. (2025), Figure 3.
     """
+    check_rows("surface_panel", "rows", rows, ("mask_volume", "predicted_volume", "spacing"))
+    for row, maps in rows.items():
+        _check_volumes(row, maps)
     first = next(iter(rows.values()))
     structures = {"ground truth": (first["mask_volume"], first["spacing"], "#009E73")}
     structures |= {row: (maps["predicted_volume"], maps["spacing"], "#E69F00") for row, maps in rows.items()}
@@ -47,8 +50,18 @@ def surface_panel(rows: dict[str, dict[str, Any]], title: str | None = None) -> 
         axes.set(xlim=_around(middle[2], reach), ylim=_around(middle[1], reach), zlim=_around(middle[0], reach))
         axes.set_box_aspect((1, 1, 1), zoom=1.5)
         axes.set_axis_off()
-        axes.set_title("\n".join(textwrap.wrap(short(name), 18)), fontsize=6, pad=0)
+        axes.set_title(wrapped(name.removesuffix(" Loss"), 18), fontsize=6, pad=0)
     return figure
+
+
+def _check_volumes(row, maps):
+    argument("surface_panel", "spacing", tuple(maps["spacing"]), Items(Number(above=0), count=3))
+    for key in ("mask_volume", "predicted_volume"):
+        if len(np.shape(maps[key])) != 3 or 0 in np.shape(maps[key]):
+            raise ValueError(
+                f"surface_panel expects volumes (depth, height, width). Received for {row!r}: {key} of shape "
+                f"{np.shape(maps[key])}."
+            )
 
 
 def _around(middle, reach):

@@ -94,5 +94,70 @@ def test_wrong_use_is_refused():
         fit_temperature([])
     with pytest.raises(ValueError, match="again"):
         fit_temperature(iter([drawn(1.0, count=10)]))
-    with pytest.raises(ValueError, match="bounds"):
-        fit_temperature([drawn(1.0, count=10)], bounds=(2, 1))
+    for bounds in ((2, 1), (1, 1), (0, 1), (1, math.inf), (1, math.nan), ("1", 2), (1,), 3):
+        with pytest.raises(ValueError, match="bounds"):
+            fit_temperature([drawn(1.0, count=10)], bounds=bounds)
+    for temperature in (0, -1, 1e-9, math.inf, "2", None):
+        with pytest.raises(ValueError, match=r"`temperature` to be a number in \[0.001, 1000\]"):
+            scale_probabilities(np.full((2, 2, 1), 0.3), temperature)
+
+
+LABELS, P = np.array([[0, 1], [1, 0]]), np.full((2, 2, 2), 0.5)
+
+
+@pytest.mark.parametrize(
+    ("labels", "p", "expected"),
+    [
+        (LABELS, P[:1], r"integers.*int64 \(2, 2\) and \(1, 2, 2\)"),
+        (LABELS * 1.0, P, r"integers.*float64"),
+        (LABELS + 1, P, "from 0 to 1. Received: 1 to 2"),
+        (LABELS - 1, P[..., :1], "from 0 to 1. Received: -1 to 0"),
+        (LABELS, P * math.nan, "100.00% of the values are NaN"),
+        (LABELS, P * 3, "from 1.5 to 1.5"),
+        (LABELS, P * 0.9, "sums from 0.9 to 0.9"),
+        (LABELS, P.astype(str), "real numbers"),
+        (LABELS, 0.5, "probabilities"),
+    ],
+)
+def test_a_bad_case_is_named(labels, p, expected):
+    with pytest.raises(ValueError, match=f"fit_temperature, case 2.*{expected}"):
+        fit_temperature([(LABELS, P), (LABELS, P), (labels, p)])
+
+
+def test_cases_are_pairs():
+    with pytest.raises(ValueError, match="list of pairs. Received as case 0"):
+        fit_temperature([LABELS])
+    with pytest.raises(ValueError, match="list of pairs. Received: 5"):
+        fit_temperature(5)
+
+
+def test_cases_are_gone_through_as_often_as_the_search_needs():
+    """The checks need no pass of their own, because lazy cases are loaded again in each pass."""
+    labels, p = drawn(1.5, count=200)
+
+    class Counted:
+        passes = 0
+
+        def __iter__(self):
+            self.passes += 1
+            return iter([(labels, p)])
+
+    cases = Counted()
+    fit_temperature(cases)
+    assert cases.passes < 25
+
+
+def test_half_precision_is_fitted_in_float32():
+    """60,000 voxels: a sum in float16 ends at 65,504, and its logarithms have three digits."""
+    labels, p = drawn(1.7, count=60_000)
+    assert fit_temperature([(labels, p.astype("float16"))]) == pytest.approx(fit_temperature([(labels, p)]), rel=5e-3)
+    scaled = scale_probabilities(p.astype("float16"), 2.0)
+    assert scaled.dtype == np.float32
+    np.testing.assert_allclose(scaled.sum(-1), 1, atol=1e-6)
+
+
+def test_the_coldest_and_the_hottest_temperature():
+    p = np.array([[0.3, 0.3, 0.4], [0.2, 0.5, 0.3]])
+    np.testing.assert_allclose(scale_probabilities(p, 1e-3), [[0, 0, 1], [0, 1, 0]], atol=1e-9)
+    np.testing.assert_allclose(scale_probabilities(p, 1e3), 1 / 3, atol=1e-3)
+    np.testing.assert_allclose(scale_probabilities([[0.4], [0.6]], 1e-3), [[0], [1]], atol=1e-9)

@@ -169,3 +169,47 @@ def test_zhang2025_takes_any_multiple_of_eight():
     assert model(np.zeros((1, 8, 24, 16, 1), "float32")).shape == (1, 8, 24, 16, 2)
     with pytest.raises(ValueError, match="multiple of 8"):
         models.zhang2025((12, 8, 8, 1))
+
+
+WRONG = {
+    "input_shape": [(64, 64), (64, 64, None), (64, 64, 0), (-64, 64, 1), (64.0, 64, 1), (8,) * 5, "abc", None, 64],
+    "classes": [0, -1, 1.5, "2", None, True],
+    "filters": [(), (0, 4), (2, -4), (2.5, 4), 16, "24", None, (2, None)],
+    "norm": ["layer", 1, True],
+    "norm_momentum": [-0.1, 1.1, float("nan"), "0.9"],
+    "activation": ["nope", 3],
+    "activation_first": ["yes", 1, None],
+    "encoder_dropout": [1, -0.1, float("nan"), "0.5", None, (0.1, 0.1), (float("nan"),), ("a",)],
+    "bottleneck_dropout": [1, -0.1, float("nan"), "0.5", (0.1,)],
+    "bottleneck_dilations": [(0,), (1.5,), 2, "12"],
+    "decoder_dropout": [1, -0.1, float("nan"), "0.5", (0.1, 0.1)],
+    "dropout_at": ["end", None],
+    "upsampling": ["linear", None],
+    "upsampling_size": [0, 2.5, "2"],
+    "kernel_initializer": ["nope"],
+    "multilabel": ["no", 2],
+    "final_activation": ["nope", 3],
+    "name": ["", "a/b", 3],
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_each_argument_has_a_kind_and_a_range(name):
+    for value in WRONG[name]:
+        arguments = {"input_shape": (16, 16, 1), "filters": (2, 4), name: value}
+        with pytest.raises(ValueError, match=f"(?s)unet expects `{name}`.*Received: {name}="):
+            models.unet(**arguments)
+
+
+@pytest.mark.parametrize("paper", [models.kethavath2025, models.mehrtash2020, models.yeung2021, models.zhang2025])
+def test_the_papers_networks_name_themselves(paper):
+    for filters in (0, 1.5, "8", (16, 32), None):
+        with pytest.raises(ValueError, match=f"{paper.__name__} expects `filters` to be a whole number"):
+            paper(filters=filters)
+
+
+def test_numbers_of_numpy_and_lists_are_taken():
+    model = models.unet([np.int64(16), None, 1], np.int32(2), [np.int64(2), 4], encoder_dropout=[np.float32(0.25)])
+    assert model.input_shape == (None, 16, None, 1)
+    assert model.get_layer("encoder1_dropout").rate == 0.25
+    keras.models.model_from_json(model.to_json())
