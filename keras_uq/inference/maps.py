@@ -1,6 +1,6 @@
 """Uncertainty maps, accumulated sample by sample, so that memory does not grow with the number of samples."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Self
 
@@ -55,14 +55,28 @@ class UncertaintyMaps:
         return type(self)(**arrays, samples=self.samples)
 
     @classmethod
-    def concatenate(cls, parts: Sequence[Self]) -> Self:
-        """Join the maps of several batches along the first axis."""
-        arrays = {
-            entry.name: np.concatenate([getattr(part, entry.name) for part in parts])
-            for entry in fields(cls)
-            if entry.name != "samples"
-        }
-        return cls(**arrays, samples=parts[0].samples)
+    def concatenate(cls, parts: Iterable[Self], length: int | None = None) -> Self:
+        """Join the maps of several batches along the first axis.
+
+        Args:
+            parts: Maps of the batches, in order.
+            length: Number of images of all parts. With it, `parts` may be an iterator: each part is then copied as it
+                comes, so that the maps of a volume are held once and not twice.
+        """
+        if length is None:
+            parts = list(parts)
+            length = sum(len(part.mean) for part in parts)
+        whole, start = {}, 0
+        for part in parts:
+            stop = start + len(part.mean)
+            for entry in fields(cls):
+                if entry.name != "samples":
+                    array = getattr(part, entry.name)
+                    if start == 0:
+                        whole[entry.name] = np.empty((length, *array.shape[1:]), array.dtype)
+                    whole[entry.name][start:stop] = array
+            start, samples = stop, part.samples
+        return cls(**whole, samples=samples)
 
 
 class MapSum:

@@ -113,14 +113,16 @@ class MCDropout:
                 return probabilities for each voxel: logits, NaN, or classes that do not sum to 1.
         """
         images, batch_size, case = self._checked(images, batch_size, case)
-        parts = []
+        return UncertaintyMaps.concatenate(self._parts(images, batch_size, case), len(images))
+
+    def _parts(self, images, batch_size, case):
+        """Yield the maps of one batch after the other."""
         for start, batch in _batches(images, batch_size):
             total = MapSum()
             features = self._features(batch)
             for sample in range(self.samples):
                 total.add(self._sample(batch, features, batch_size, case, sample, start))
-            parts.append(total.maps())
-        return UncertaintyMaps.concatenate(parts)
+            yield total.maps()
 
     def draw(self, images: np.ndarray, batch_size: int = 8, case: int = 0) -> Iterator[np.ndarray]:
         """Yield the samples that `predict` averages, one at a time, each `(images, *spatial, classes)`."""
