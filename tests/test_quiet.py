@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -124,16 +125,23 @@ def test_the_first_operation_of_a_table_is_quiet():
 
 
 @pytest.mark.slow
-def test_the_commands_are_quiet():
+def test_the_commands_are_quiet(tmp_path):
     package = configparser.ConfigParser()
     package.read(ROOT / "setup.cfg")
     module, function = package["options.entry_points"]["console_scripts"].split("=")[1].strip().split(":")
-    command = f"import sys, {module}; sys.argv = ['keras-uq', 'predict', '--help']; {module}.{function}()"
-    for arguments in (("-c", command), ("-m", "experiments.kethavath2025.table2", "--help")):
-        done = run(*arguments)
-        assert done.returncode == 0
-        assert "usage: " in done.stdout
-        assert_quiet(done.stderr)
+    with zipfile.ZipFile(tmp_path / "m.keras", "w") as archive:
+        archive.writestr("keras_uq/preprocessing.json", "{}")
+    (tmp_path / "s.nii").touch()
+    options = ["--model", str(tmp_path / "m.keras"), "--image", str(tmp_path / "s.nii"), "--out", str(tmp_path / "o")]
+    script = f"import sys, {module}; sys.argv[1:] = {['predict', *options]}; sys.exit({module}.{function}())"
+    done = run("-c", script)
+    assert done.returncode == 2
+    assert "m.keras" in done.stderr  # It holds no model, as is told after the import of Keras.
+    assert len(done.stderr.splitlines()) == 1
+    done = run("-m", "experiments.kethavath2025.table2", "--help")
+    assert done.returncode == 0
+    assert "usage: " in done.stdout
+    assert_quiet(done.stderr)
 
 
 def assert_quiet(stderr):

@@ -58,16 +58,15 @@ def scans_to_predict(image: Path, out_dir: Path) -> list[Path]:
             for file in image.iterdir()
             if file.name.endswith((".nii", ".nii.gz")) and not file.name.startswith(".")
         )
-        maps = sidecar.maps_of(image)
-        left_out = [scan for scan in scans if scan.name in maps]
-        scans = [scan for scan in scans if scan.name not in maps]
-        if left_out:
-            print(one_line(f"{len(left_out)} maps of earlier predictions in {image} are not predicted as scans."))
+        maps = set(filter(sidecar.is_map, scans))
+        scans = [scan for scan in scans if scan not in maps]
+        if maps:
+            print(one_line(f"{len(maps)} maps of earlier predictions in {image} are not predicted as scans."))
         if not scans:
             raise ValueError(f"{image} contains no .nii or .nii.gz scan.")
     elif image.is_file():
         scans = [image]
-        if image.name in sidecar.maps_of(image.parent):
+        if sidecar.is_map(image):
             raise ValueError(f"{image} is a map of an earlier prediction. Give the scan itself.")
     else:
         raise ValueError(f"There is no scan or folder {image}.")

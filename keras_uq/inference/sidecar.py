@@ -89,18 +89,20 @@ def is_current(
     return all(map(_is_same, expected, expected.values()))
 
 
-def maps_of(folder: str | os.PathLike) -> set[str]:
-    """Return the names of the files of a folder that are maps of an earlier prediction, by the JSON beside them."""
-    names = set()
-    for path in Path(folder).glob(f"*{ENDING}"):
-        try:
-            record = read(path)
-        except (BadFile, OSError):
-            continue
-        maps = record.get("maps") if isinstance(record, dict) else None
-        if isinstance(maps, dict):
-            names.update(name for name in maps.values() if isinstance(name, str))
-    return names
+def is_map(path: str | os.PathLike) -> bool:
+    """Whether a file is a map of an earlier prediction: the JSON file beside it says so."""
+    path = Path(path)
+    for name in MAPS:
+        stem, ending, rest = path.name.rpartition(f"_{name}.nii.gz")
+        if ending and not rest:
+            try:
+                record = read(path.with_name(f"{stem}{ENDING}"))
+            except (BadFile, OSError):
+                continue
+            maps = record.get("maps") if isinstance(record, dict) else None
+            if isinstance(maps, dict) and path.name in maps.values():
+                return True
+    return False
 
 
 def _sums(stamps):
