@@ -4,84 +4,17 @@ import dataclasses
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
 import numpy as np
 
-from data_prep import acdc, atlas, brats, decathlon, pancreas_ct, pictures, prostate
-from data_prep.archive import Archive, BadDataset
+from data_prep import decathlon, pictures
+from data_prep.archive import BadDataset
 from data_prep.checks import FATAL, Finding, Report, check_pair
-from data_prep.extract import extract
 from data_prep.prepared import Prepared, Writer
-from keras_uq.files import sha256
+from data_prep.sources import Content, archives_of, open_source
 from keras_uq.preprocessing import BadScan, Preprocessing
-
-# A test that recognises the layout of an archive, and the function that opens it. If none matches, the pictures and
-# then the Decathlon are tried.
-LAYOUTS = (
-    (atlas.is_atlas, atlas.open_archive),
-    (acdc.is_acdc, acdc.open_archive),
-    (brats.is_brats, brats.open_archive),
-    (pancreas_ct.is_pancreas_ct, pancreas_ct.open_archive),
-    (prostate.is_promise12, prostate.open_promise12),
-    (prostate.is_prostatex, prostate.open_prostatex),
-)
-
-
-def open_source(source: str | os.PathLike, unpacked: str | os.PathLike) -> Archive:
-    """Open an archive of any known layout.
-
-    Args:
-        source: A folder, a `.tar` or `.zip` file of it, or a folder that contains only such files, which are unpacked
-            into one folder.
-        unpacked: Folder for unpacked archives. An archive that was unpacked before is not unpacked again.
-
-    Returns:
-        `Archive`.
-
-    Raises:
-        BadDataset: If the layout is unknown.
-        HostileArchive: If a file is unsafe to unpack (see `extract`).
-    """
-    folder, archives = Path(source), archives_of(source)
-    if archives:
-        folder = Path(unpacked) / folder.stem
-        if not folder.exists():
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            _unpack(archives, folder)
-    for matches, open_archive in LAYOUTS:
-        if matches(folder):
-            return open_archive(folder)
-    return pictures.open_archive(folder) or decathlon.open_archive(folder)
-
-
-def archives_of(source: str | os.PathLike) -> list[Path]:
-    """Return the archive files of a source: the file itself, or the files of a folder with only archives in it."""
-    source = Path(source)
-    if source.is_file():
-        return [source]
-    paths = [path for path in sorted(source.glob("*")) if not path.name.startswith(".")]
-    return paths if all(path.suffix in (".zip", ".tar") for path in paths) else []
-
-
-def _unpack(archives, folder):
-    """Unpack archives into one folder, which appears only when it is complete."""
-    if len(archives) == 1:
-        extract(archives[0], folder)
-        return
-    parts = folder.with_name(folder.name + ".parts")
-    shutil.rmtree(parts, ignore_errors=True)
-    (parts / "whole").mkdir(parents=True)
-    try:
-        for archive in archives:
-            extract(archive, parts / archive.stem)
-            for path in (parts / archive.stem).iterdir():
-                shutil.move(path, parts / "whole" / path.name)
-        os.replace(parts / "whole", folder)
-    finally:
-        shutil.rmtree(parts)
 
 
 def prepare(
@@ -118,11 +51,11 @@ def prepare(
         BadDataset: If a case has a fatal finding and `skip_bad` is not set. The message contains the report on all
             cases.
     """
-    source = Path(source)
-    archive = open_source(source, Path(output).parent / "unpacked")
+    source, unpacked = Path(source), Path(output).parent / "unpacked"
+    archive = open_source(source, unpacked)
     provenance, origin = {"archive": source.name}, {"official_archive": None}
     if source.is_file():
-        provenance["archive_sha256"] = sha256(source)
+        provenance["archive_sha256"] = Content(source, unpacked).digest
     for file in archives_of(source):
         checked = pictures.check_archive(file, archive.name) if archive.pictures else decathlon.check_archive(file)
         # The data are not official if any of the files is not.
