@@ -24,6 +24,8 @@ KINDS = {
     "bad_affine": (FATAL, "Write the header again with a finite, invertible affine."),
     "bad_dtype": (FATAL, "Save the scan as integers or real numbers."),
     "too_large": (FATAL, "Crop the scan, or raise the limit if the size is right."),
+    "picture_kind": (FATAL, "Save it as PNG with 8 bits a channel, in grey or RGB, one picture, not turned."),
+    "mask_values": (FATAL, "Save the mask in grey: 0 for background, 255 for foreground."),
     "shape_mismatch": (FATAL, "Resample the label to the image's grid (nearest neighbour)."),
     "spacing_mismatch": (FATAL, "Resample the label to the image's grid, or copy the image's header."),
     "label_channels": (FATAL, "Save the label as one volume of class numbers."),

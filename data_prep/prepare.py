@@ -99,7 +99,11 @@ def prepare(
             f"{len(cases) - len(good)} of {len(cases)} cases cannot be used. Repair them, or skip them with "
             f"--skip-bad.\n{report.to_text()}"
         )
-    sets = archive.splits[split or next(iter(archive.splits))](good, split_seed)
+    try:
+        sets = archive.splits[split or next(iter(archive.splits))](good, split_seed)
+    except ValueError:  # Too few cases for three sets.
+        writer.discard()
+        raise
     example = next(case for case in cases if case.name == sets["test"][0])
     _write_example(example, archive, preprocessing, foreground, writer.partial / "example.npz")
     return writer.finish(sets, report, origin)
