@@ -52,10 +52,10 @@ class Number(Kind):
             return self.unlimited + self.unit
         if low is not None and high is not None:
             opening, closing = "[" if self.least is not None else "(", "]" if self.most is not None else ")"
-            return f"{self.noun} in {opening}{low:g}, {high:g}{closing}{self.unit}"
+            return f"{self.noun} in {opening}{_bound(low)}, {_bound(high)}{closing}{self.unit}"
         bounds = {"of at least": self.least, "above": self.above, "of at most": self.most, "below": self.below}
         word, bound = next((word, bound) for word, bound in bounds.items() if bound is not None)
-        return f"{self.noun} {word} {bound:g}{self.unit}"
+        return f"{self.noun} {word} {_bound(bound)}{self.unit}"
 
     def read(self, value):
         if isinstance(value, bool) or not isinstance(value, numbers.Real):
@@ -79,6 +79,10 @@ class Number(Kind):
             return self.read(float(text))
         except ValueError:
             raise Mismatch from None
+
+
+def _bound(value):
+    return str(value) if isinstance(value, int) else f"{value:g}"
 
 
 class Integer(Number):

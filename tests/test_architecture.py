@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-ALLOWED_FILE_READERS = {"nifti.py", "command.py", "model_file.py", "resume.py", "keep_best.py"} | {
+ALLOWED_FILE_READERS = {"nifti.py", "command.py", "model_file.py", "model_archive.py", "resume.py", "keep_best.py"} | {
     f"{name}.py" for name in ("digests", "typed_json", "limits", "writing")
 }
 FORBIDDEN = {

@@ -16,26 +16,37 @@ class BadFile(ValueError):
     """Raised for a file whose content is not what it should be."""
 
 
-def parse(text: str | bytes, source: str | os.PathLike) -> Any:
+def parse(text: str | bytes, source: str | os.PathLike, once: bool = False) -> Any:
     """Return the value of JSON text.
 
     Args:
         text: The text.
         source: File that errors name.
+        once: Whether no field may stand twice in an object; otherwise the last one counts, as in Python.
 
     Raises:
         BadFile: If it is no JSON.
     """
     try:
-        return json.loads(text.decode("utf-8-sig") if isinstance(text, bytes) else text)
+        text = text.decode("utf-8-sig") if isinstance(text, bytes) else text
+        return json.loads(text, object_pairs_hook=_fields if once else None)
     except json.JSONDecodeError as error:
-        raise BadFile(f"{source} is not JSON: {error.msg} in line {error.lineno}, column {error.colno}.") from None
+        reason = f"{error.msg[:1].lower()}{error.msg[1:]}"
+        raise BadFile(f"{source} is not JSON: {reason} in line {error.lineno}, column {error.colno}.") from None
     except UnicodeDecodeError:
         raise BadFile(f"{source} is not JSON: it is not text in UTF-8.") from None
     except RecursionError:
         raise BadFile(f"{source} is not JSON of ours: it is nested too deeply.") from None
     except ValueError as error:  # An integer of more digits than Python converts.
         raise BadFile(f"{source} cannot be read: {error}.") from None
+
+
+def _fields(pairs):
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"the field {shown(next(name for name in fields if names.count(name) > 1))} stands twice")
+    return fields
 
 
 def read(path: str | os.PathLike, max_bytes: int = MAX_BYTES) -> Any:

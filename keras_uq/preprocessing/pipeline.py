@@ -1,16 +1,42 @@
 """Preprocess scans for a network, and map its output back to the grid of the scan."""
 
-import functools
 import json
+import math
+import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Self
+from dataclasses import asdict, dataclass
+from typing import Self
 
 import cv2
 import nibabel.orientations as orientations
 import numpy as np
 from scipy import ndimage
 
+from keras_uq._kinds import Choice, Flag, Integer, Items, Maybe, Number, Text, argument, shown
+from keras_uq.files import BadFile, check, gibibytes, max_memory, parse
+from keras_uq.preprocessing.geometry import Geometry, resample
+from keras_uq.preprocessing.nifti import BadScan
+
+SIDES = Maybe(Items(Integer(1, 16384), 2))
+# What each field of `Preprocessing` may be, as an argument and in JSON.
+KINDS = {
+    "orientation": Maybe(
+        Text(
+            pattern="(?=.*[LR])(?=.*[PA])(?=.*[SI]).{3}",
+            described='three letters, one each of L or R, P or A, S or I, such as "LPS"',
+        )
+    ),
+    "window": Maybe(Items(Number(-1e9, 1e9), 2)),
+    "percentiles": Maybe(Items(Number(0, 100), 2)),
+    "median": Maybe(Choice(3, 5)),
+    "size": SIDES,
+    "canvas": SIDES,
+    "multiple": Integer(1, 1024),
+    "zscore": Flag(),
+    "resampling": Choice("linear", "spline"),
+    "spacing": Maybe(Items(Maybe(Number(0.001, 1000, unit="mm")), 3)),
+    "crop": SIDES,
+}
 # Fields added after the first configurations were saved, with the values that those configurations imply. `to_json`
 # omits them at these values, because fingerprints of prepared data contain the configuration.
 LATER = {"zscore": False, "resampling": "linear", "spacing": None, "crop": None}
@@ -61,33 +87,28 @@ class Preprocessing:
     crop: tuple[int, int] | None = None
 
     def __post_init__(self):
-        for name in ("window", "percentiles", "size", "canvas", "crop", "spacing"):
-            value, length = getattr(self, name), 3 if name == "spacing" else 2
-            if value is not None:
-                if len(value) != length:
-                    raise ValueError(f"`{name}` needs {length} numbers. Received: {name}={value!r}.")
-                object.__setattr__(self, name, tuple(value))
-        if self.spacing is not None and (
-            self.size is not None or min(x for x in (*self.spacing, 1) if x is not None) <= 0
-        ):
+        for name, kind in KINDS.items():
+            value = _plain(getattr(self, name))
+            argument("Preprocessing", name, value, kind)
+            # 300 stays 300 and does not become 300.0: fingerprints of prepared data hold the JSON text.
+            object.__setattr__(self, name, value)
+        if self.spacing is not None and self.size is not None:
             raise ValueError(
-                "`spacing` needs three sizes above 0 in mm, or None, and no `size`. "
-                f"Received: spacing={self.spacing!r}, size={self.size!r}."
+                f"Give `spacing` or `size`, not both. Received: spacing={self.spacing!r}, size={self.size!r}."
             )
         if sum((self.window is not None, self.percentiles is not None, self.zscore)) > 1:
             raise ValueError("Give one of `window` (CT), `percentiles` (MRI) and `zscore`. Received more than one.")
-        if self.window is not None and self.window[0] <= 0:
-            raise ValueError(f"The width of `window` must be positive. Received: window={self.window!r}.")
-        if self.percentiles is not None and not 0 <= self.percentiles[0] < self.percentiles[1] <= 100:
+        if self.percentiles is not None and self.percentiles[0] >= self.percentiles[1]:
             raise ValueError(
                 f"`percentiles` must satisfy 0 <= low < high <= 100. Received: percentiles={self.percentiles!r}."
             )
-        if self.median not in (None, 3, 5):
-            raise ValueError(f"`median` must be 3, 5 or None. Received: median={self.median!r}.")
-        if self.resampling not in ("linear", "spline"):
-            raise ValueError(f'`resampling` must be "linear" or "spline". Received: resampling={self.resampling!r}.')
-        if self.multiple < 1:
-            raise ValueError(f"`multiple` must be at least 1. Received: multiple={self.multiple!r}.")
+        if self.window is not None:
+            low, high = (bound[0] for bound in self._range(np.empty((0, 0, 0, 1))))
+            if not low < high:
+                raise ValueError(
+                    "`window` is (width, level), with a width above 0 that float32 can tell from 0 at this level. "
+                    f"Received: window={self.window!r}."
+                )
 
     def to_json(self) -> str:
         """Return the configuration as JSON text. Fields that were added later are omitted at their defaults."""
@@ -95,13 +116,28 @@ class Preprocessing:
         return json.dumps(values, indent=2)
 
     @classmethod
-    def from_json(cls, text: str) -> Self:
-        """Return the configuration that `to_json` wrote. Raises `ValueError` for unknown entries."""
-        values = json.loads(text)
-        unknown = set(values) - {entry.name for entry in fields(cls)}
+    def from_json(cls, text: str | bytes, source: str | os.PathLike = "preprocessing") -> Self:
+        """Return the configuration that `to_json` wrote.
+
+        Args:
+            text: JSON text, or its bytes in UTF-8.
+            source: File that errors name.
+
+        Raises:
+            BadFile: If the text is no JSON, or holds an unknown field or a value that a field cannot have.
+        """
+        values = parse(text, source, once=True)
+        unknown = isinstance(values, dict) and set(values) - set(KINDS)
         if unknown:
-            raise ValueError(f"Unknown preprocessing entries {sorted(unknown)}; was it written by a newer version?")
-        return cls(**values)
+            raise BadFile(
+                f"{source} holds the unknown fields {shown(sorted(unknown))}; was it written by a newer version? "
+                f"Known: {', '.join(KINDS)}."
+            )
+        check(values, KINDS, source, optional=KINDS)
+        try:
+            return cls(**values)
+        except ValueError as error:
+            raise BadFile(f"{source}: {error}") from None
 
     def image(self, voxels: np.ndarray, affine: np.ndarray) -> tuple[np.ndarray, "Geometry"]:
         """Convert a scan to network input.
@@ -113,13 +149,29 @@ class Preprocessing:
         Returns:
             A float32 array `(depth, height, width, channels)`, within `[0, 1]` if `window` or `percentiles` is set, and
             the `Geometry` that maps arrays of this grid back to the grid of the scan.
+
+        Raises:
+            BadScan: With the code `image_not_finite` if the scan holds NaN, or values that float32 cannot hold; with
+                `too_large` if the result needs more memory than `keras_uq.files.max_memory()`.
+            ValueError: If `voxels` or `affine` are not as described.
         """
-        slices, geometry = self._slices(voxels, affine, "linear")
+        if voxels.dtype.kind not in "biuf":
+            raise ValueError(f"Expected voxels of a real type. Received: dtype={voxels.dtype}.")
+        with np.errstate(over="ignore", invalid="ignore"):  # What is not finite afterwards is refused.
+            slices, geometry = self._slices(voxels, affine, "linear")
+            return self._scaled(slices, geometry, real=voxels.dtype.kind == "f"), geometry
+
+    def _scaled(self, slices, geometry, real):
+        """The network's input from resampled slices: intensities, median filter, size and padding."""
         low, high = self._range(slices)
+        if low is not None and not np.isfinite(high - low).all():
+            raise _not_finite(slices)
         if self.zscore:
             # A constant scan has a standard deviation of 0; its output is 0.
-            spread = np.std(slices, dtype="float64") or 1.0
-            slices = ((slices - np.mean(slices, dtype="float64")) / spread).astype("float32")
+            mean, spread = np.mean(slices, dtype="float64"), np.std(slices, dtype="float64") or 1.0
+            if not np.isfinite(spread):
+                raise _not_finite(slices)
+            slices = ((slices - mean) / spread).astype("float32")
         depth, height, width, channels = (*geometry.canvas_shape, slices.shape[-1])
         output = np.zeros((depth, height, width, channels), dtype="float32")
         inside, taken = geometry.windows
@@ -127,6 +179,8 @@ class Preprocessing:
         for index in range(depth):
             for channel in range(channels):
                 picture = slices[index, :, :, channel].astype("float32")
+                if real and not np.isfinite(picture).all():  # Integers are always finite.
+                    raise _not_finite(slices)
                 if low is not None:
                     # A constant channel has a range of 0; its output is 0.
                     span = max(high[channel] - low[channel], np.finfo("float32").tiny)
@@ -136,7 +190,7 @@ class Preprocessing:
                 if self.size is not None:
                     picture = self._resized(picture, rows, columns)
                 output[(index, *inside, channel)] = picture[taken]
-        return output, geometry
+        return output
 
     def slice_shape(self, shape: Sequence[int], affine: np.ndarray) -> tuple[int, int]:
         """Return `(height, width)` of the slices of a scan after resampling to `spacing`, before resizing and padding.
@@ -145,9 +199,39 @@ class Preprocessing:
             shape: `(x, y, z)` of the scan.
             affine: Matrix `(4, 4)` from voxel index to millimetres.
         """
-        axes = self._axes(affine)
-        oriented = tuple(shape[axis] for axis in reversed(axes))
-        return self._resampled_shape(oriented, self._spacing(affine))[1:]
+        return self._resampled_shape(self._oriented_shape(shape, affine), self._spacing(affine))[1:]
+
+    def output_shape(self, shape: Sequence[int], affine: np.ndarray) -> tuple[int, int, int]:
+        """Return `(depth, height, width)` of what `image` and `mask` would return for a scan. Nothing is allocated.
+
+        Args:
+            shape: `(x, y, z)` or `(x, y, z, channels)` of the scan.
+            affine: Matrix `(4, 4)` from voxel index to millimetres.
+        """
+        return self._geometry(self._oriented_shape(shape, affine), affine).canvas_shape
+
+    def _oriented_shape(self, shape, affine):
+        """`(depth, height, width)` after reorientation."""
+        if len(shape) not in (3, 4) or min(shape) < 1:
+            raise ValueError(f"Expected a volume of at least one voxel. Received: shape={tuple(shape)}.")
+        affine = np.asarray(affine)
+        if affine.shape != (4, 4) or not np.all(np.isfinite(affine)) or not np.linalg.det(affine[:3, :3]):
+            raise ValueError(f"Expected an affine (4, 4) that can be inverted. Received: {shown(affine.tolist())}.")
+        return tuple(int(shape[axis]) for axis in reversed(self._axes(affine)))
+
+    def _check_memory(self, shape, affine):
+        """Refuse a scan before anything is allocated for it: resampled slices and the output, as float32."""
+        geometry = self._geometry(self._oriented_shape(shape, affine), affine)
+        resampled = self._resampled_shape(geometry.oriented, self._spacing(affine))
+        channels = shape[3] if len(shape) == 4 else 1
+        needed, limit = 4 * channels * (math.prod(resampled) + math.prod(geometry.canvas_shape)), max_memory()
+        if needed > limit:
+            raise BadScan(
+                "too_large",
+                f"Preprocessing would make {shown(geometry.canvas_shape)} voxels of a scan of {shown(tuple(shape))}, "
+                f"which needs {gibibytes(needed)}; the limit is {gibibytes(limit)} (KERAS_UQ_MAX_MEMORY). Check "
+                "`spacing`, `size`, `canvas`, `crop` and `multiple`.",
+            )
 
     def _axes(self, affine):
         """The axes of the file that become x, y and z."""
@@ -171,13 +255,27 @@ class Preprocessing:
         )
 
     def mask(self, labels: np.ndarray, affine: np.ndarray) -> np.ndarray:
-        """Resample labels to the grid of `image`. Returns uint8 `(depth, height, width, 1)`."""
-        slices, geometry = self._slices(labels, affine, "nearest")
+        """Resample labels to the grid of `image`.
+
+        Args:
+            labels: Whole numbers from 0 to 255 of any real type, `(x, y, z)` or `(x, y, z, 1)`.
+            affine: Matrix `(4, 4)` from voxel index to millimetres.
+
+        Returns:
+            uint8 `(depth, height, width, 1)`.
+
+        Raises:
+            BadScan: With the code `unknown_label` for other values; with `too_large` as `image` does.
+            ValueError: If `labels` or `affine` are not as described.
+        """
+        if labels.ndim == 4 and labels.shape[3] != 1:
+            raise ValueError(f"Expected labels (x, y, z) or (x, y, z, 1). Received: shape={labels.shape}.")
+        slices, geometry = self._slices(_uint8(labels), affine, "nearest")
         output = np.zeros((*geometry.canvas_shape, 1), dtype="uint8")
         inside, taken = geometry.windows
         rows, columns = geometry.resized
         for index in range(len(output)):
-            picture = slices[index, :, :, 0].astype("uint8")
+            picture = slices[index, :, :, 0]
             if self.size is not None:
                 picture = self._resized_mask(picture, rows, columns)
             output[(index, *inside, 0)] = picture[taken]
@@ -210,27 +308,31 @@ class Preprocessing:
             voxels = voxels[..., np.newaxis]
         if voxels.ndim != 4:
             raise ValueError(f"Expected a volume (x, y, z) or (x, y, z, channels). Received: shape={voxels.shape}.")
-        reorient = None
+        self._check_memory(voxels.shape, affine)
         if self.orientation is not None:
-            reorient = self._reorientation(affine)
-            voxels = orientations.apply_orientation(voxels, reorient)
+            voxels = orientations.apply_orientation(voxels, self._reorientation(affine))
         slices = np.ascontiguousarray(voxels.transpose(2, 1, 0, 3))
-        oriented, spacing = slices.shape[:3], self._spacing(affine)
-        resampled = self._resampled_shape(oriented, spacing)
-        if resampled != oriented:
-            slices = _resample(slices, resampled, interpolation)
-        depth, *sides = resampled
+        resampled = self._resampled_shape(slices.shape[:3], self._spacing(affine))
+        geometry = self._geometry(slices.shape[:3], affine)
+        if resampled != geometry.oriented:
+            slices = resample(slices, resampled, interpolation)
+        return slices, geometry
+
+    def _geometry(self, oriented, affine):
+        """The `Geometry` of a scan of shape `(depth, height, width)` after reorientation."""
+        spacing = self._spacing(affine)
+        depth, *sides = self._resampled_shape(oriented, spacing)
         rows, columns = self.size or sides
         padded = [
             -(-max(side, least) // self.multiple) * self.multiple
             for side, least in zip(self.crop or (rows, columns), self.canvas or (0, 0))
         ]
-        return slices, Geometry(
+        return Geometry(
             oriented=oriented,
             resized=(rows, columns),
             canvas_shape=(depth, *padded),
             offset=((padded[0] - rows) // 2, (padded[1] - columns) // 2),
-            reorient=None if reorient is None else reorient.tolist(),
+            reorient=None if self.orientation is None else self._reorientation(affine).tolist(),
             spacing=tuple(
                 size * before / after for size, before, after in zip(spacing, oriented, (depth, rows, columns))
             ),
@@ -247,92 +349,37 @@ class Preprocessing:
         return None, None
 
 
-@dataclass(frozen=True)
-class Geometry:
-    """The grids of a scan before and after `Preprocessing.image`, so that maps can be transformed back.
-
-    Attributes:
-        oriented: `(depth, height, width)` after reorientation, before resampling and resizing.
-        resized: `(height, width)` after resampling and resizing.
-        canvas_shape: `(depth, height, width)` of the network's input.
-        offset: Rows and columns of padding before the slice; negative if the slice is cut.
-        reorient: nibabel's axis transform from the file to `orientation`, or `None`.
-        spacing: Millimetres between slices, rows and columns of the network's input.
-    """
-
-    oriented: tuple[int, int, int]
-    resized: tuple[int, int]
-    canvas_shape: tuple[int, int, int]
-    offset: tuple[int, int]
-    reorient: Any = field(default=None)
-    spacing: tuple[float, float, float] | None = None
-
-    @property
-    def windows(self) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
-        """Two pairs of slices (rows, columns): the filled part of the canvas, and the part of the slice in it."""
-        inside, taken = [], []
-        for side, canvas_side, before in zip(self.resized, self.canvas_shape[1:], self.offset):
-            inside.append(slice(max(before, 0), min(before + side, canvas_side)))
-            taken.append(slice(max(-before, 0), max(-before, 0) + inside[-1].stop - inside[-1].start))
-        return tuple(inside), tuple(taken)
-
-    def restore(self, volume: np.ndarray, interpolation: str = "linear", outside: float = 0) -> np.ndarray:
-        """Resample a map from the network's grid to the grid of the scan.
-
-        Args:
-            volume: `(depth, height, width)`, the shape that `image` returned without channels.
-            interpolation: `"linear"` for maps, `"nearest"` for masks.
-            outside: Value of voxels outside the network's input.
-
-        Returns:
-            Array `(x, y, z)` of the scan's shape, with the type of `volume`.
-        """
-        if volume.shape != self.canvas_shape:
-            raise ValueError(f"Expected a map of shape {self.canvas_shape}. Received: {volume.shape}.")
-        inside, taken = self.windows
-        whole = np.full((len(volume), *self.resized), outside, dtype=volume.dtype)
-        whole[(slice(None), *taken)] = volume[(slice(None), *inside)]
-        if whole.shape != self.oriented:
-            whole = _resample(whole[..., np.newaxis], self.oriented, interpolation)[..., 0]
-        volume = whole.transpose(2, 1, 0)
-        if self.reorient is not None:
-            inverse = np.asarray(self.reorient).copy()
-            # Axis i of the file went to axis reorient[i, 0]; the inverse moves it back, with the same flip.
-            for axis, (target, flip) in enumerate(np.asarray(self.reorient)):
-                inverse[int(target)] = (axis, flip)
-            volume = orientations.apply_orientation(volume, inverse)
-        return np.ascontiguousarray(volume)
+def _plain(value):
+    """A field as JSON would hold it, with a tuple for a list; numbers keep their type."""
+    if isinstance(value, (np.ndarray, np.generic)):
+        value = value.tolist()
+    return tuple(map(_plain, value)) if isinstance(value, (list, tuple)) else value
 
 
-def _resample(volume, shape, interpolation):
-    """Resample a volume `(depth, height, width, channels)` to another grid that covers the same space.
-
-    The grids are aligned at their outer borders, not at the centres of their first voxels.
-    """
-    depth, height, width = shape
-    if volume.shape[1:3] != (height, width):
-        flag = {"linear": cv2.INTER_LINEAR, "nearest": cv2.INTER_NEAREST_EXACT}[interpolation]
-        resize = functools.partial(cv2.resize, dsize=(width, height), interpolation=flag)
-        dtype = "float32" if interpolation == "linear" else volume.dtype
-        volume = np.stack(
-            [
-                np.stack(
-                    [
-                        resize(np.ascontiguousarray(part[..., channel], dtype=dtype))
-                        for channel in range(part.shape[-1])
-                    ],
-                    -1,
-                )
-                for part in volume
-            ]
+def _uint8(labels):
+    """Labels as uint8. Whatever would change its value is refused."""
+    if labels.dtype.kind not in "biuf":
+        raise ValueError(f"Expected labels of a real type. Received: dtype={labels.dtype}.")
+    with np.errstate(invalid="ignore"):
+        narrow = labels.astype("uint8", copy=False)
+    if labels.dtype in ("uint8", "bool"):
+        return narrow
+    changed = narrow != labels
+    if changed.any():
+        raise BadScan(
+            "unknown_label",
+            f"Labels are whole numbers from 0 to 255. Received: {shown(np.unique(labels[changed]).tolist())}.",
         )
-    if len(volume) == depth:
-        return volume
-    centres = (np.arange(depth) + 0.5) * len(volume) / depth
-    if interpolation == "nearest":
-        return volume[np.floor(centres).astype(int)]
-    positions = np.clip(centres - 0.5, 0, len(volume) - 1)
-    below = np.floor(positions).astype(int)
-    above = np.minimum(below + 1, len(volume) - 1)
-    share = (positions - below).astype("float32")[:, np.newaxis, np.newaxis, np.newaxis]
-    return volume[below] * (1 - share) + volume[above] * share
+    return narrow
+
+
+def _not_finite(slices):
+    """The error about a scan with values that are not finite, or too large to compute with."""
+    finite = slices[np.isfinite(slices)]
+    span = f"values from {finite.min():g} to {finite.max():g}" if finite.size else "no finite value"
+    share = 1 - finite.size / slices.size
+    return BadScan(
+        "image_not_finite",
+        f"The preprocessed scan would not be finite. It holds {span}, and {share:.2%} NaN or infinite voxels. Expected "
+        "finite values that float32 can hold (up to 3.4e38).",
+    )

@@ -131,7 +131,7 @@ def test_a_mended_file_of_a_folder_is_seen(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", r"card.json is not JSON: Expecting value in line 1, column 1"),
+        ("", r"card.json is not JSON: expecting value in line 1, column 1"),
         (b"\xff\xfe", "card.json is not JSON: it is not text"),
         ("[" * 100_000, "card.json is not JSON of ours: it is nested too deeply"),
         ("1" * 5000, "card.json cannot be read"),
@@ -140,6 +140,13 @@ def test_a_mended_file_of_a_folder_is_seen(tmp_path):
 def test_errors_of_json_name_the_file(text, message):
     with pytest.raises(BadFile, match=message):
         parse(text, "card.json")
+
+
+def test_a_field_that_stands_twice_is_refused_where_it_matters():
+    text = '{"a": {"median": 3, "median": 5}}'
+    assert parse(text, "card.json") == {"a": {"median": 5}}
+    with pytest.raises(BadFile, match="card.json cannot be read: the field 'median' stands twice"):
+        parse(text, "card.json", once=True)
 
 
 TABLE = {"window": Items(Integer(least=1), 3), "name": Text()}

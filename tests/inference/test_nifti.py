@@ -178,7 +178,7 @@ def test_a_published_model_carries_its_preprocessing(tmp_path, model):
     with pytest.raises(ValueError, match=r"ends in \.keras"):
         save_model(model, tmp_path / "m.h5", PREPROCESSING)
     (tmp_path / "broken.keras").write_bytes(b"no zip")
-    with pytest.raises(ValueError, match="broken.keras cannot be loaded"):
+    with pytest.raises(ValueError, match="broken.keras is no Keras model"):
         load_model(tmp_path / "broken.keras")
     with pytest.raises(ValueError, match="no model file"):
         load_model(tmp_path / "missing.keras")

@@ -7,6 +7,7 @@ import pytest
 from scipy import special, stats
 
 from keras_uq import models
+from keras_uq.files import BadFile
 from keras_uq.inference import ClassQuality, QualityCard, logit_dice, read_multilabel, read_quality, save_model
 from keras_uq.inference.command import main
 from keras_uq.metrics import segment_entropy
@@ -77,6 +78,75 @@ def test_it_goes_through_json_and_refuses_what_does_not_make_a_line():
         QualityCard.fit(np.ones((6, 1)), np.ones((6, 2)))
     with pytest.raises(ValueError, match="1 foreground classes"):
         card.read(np.full((3, 3, 3, 3), 1 / 3))
+
+
+@pytest.mark.parametrize(
+    ("entropies", "dices", "share", "message"),
+    [
+        ([0.1, 0.2, np.inf, 0.3, 0.4], [0.9] * 5, 0.05, "finite entropies. Received: 1 infinite"),
+        ([0.1, 0.2, 0.3, 0.4], [0.9, 1.5, 0.8, -0.1], 0.05, r"in \[0, 1\]. Received: \[1.5, -0.1\]"),
+        ([0.1, 0.2, 0.3, 0.4], [0.9, np.inf, 0.8, 0.1], 0.05, r"in \[0, 1\]. Received: \[inf\]"),
+        ([0.1, 0.2, 0.3, 0.4], [0.9, 0.7, 0.8, 0.1], 1.5, r"`share` to be a number in \[0, 1\]"),
+        ([0.1, 0.2, 0.3, 0.4], [0.9, 0.7, 0.8, 0.1], np.nan, r"`share` to be a number in \[0, 1\]"),
+        (["a", "b", "c", "d"], [0.9] * 4, 0.05, "expects numbers"),
+        ([0.1, 0.1 + 1e-17, 0.1, 0.1], [0.9, 0.7, 0.8, 0.1], 0.05, "same entropy"),
+    ],
+)
+def test_what_is_no_entropy_or_dice_is_not_fitted(entropies, dices, share, message):
+    with pytest.raises(ValueError, match=message):
+        QualityCard.fit(np.array(entropies)[:, np.newaxis], np.array(dices)[:, np.newaxis], share)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *[(name, "a") for name in ("label", "slope", "intercept", "r", "p", "n", "residual_std", "mean", "threshold")],
+        *[(name, float("nan")) for name in ("slope", "intercept", "r", "p", "residual_std", "mean", "squares")],
+        ("threshold", float("inf")),
+        ("squares", 0),
+        ("squares", -1.0),
+        ("n", 3),
+        ("n", 20.5),
+        ("r", 1.5),
+        ("p", -0.1),
+        ("residual_std", -1),
+        ("label", 0),
+        ("slope", None),
+        ("slope", 1e300),
+    ],
+)
+def test_each_field_of_a_card_is_checked(field, value):
+    card = json.loads(flagging(0.3, (1, 2)).to_json())
+    card["classes"][1][field] = value
+    with pytest.raises(BadFile, match=f"^c.json, entry 2 of `classes`: expected `{field}`"):
+        QualityCard.from_json(json.dumps(card), "c.json")
+    with pytest.raises(ValueError, match=f"^ClassQuality expects `{field}`"):
+        ClassQuality(**card["classes"][1])
+
+
+def test_text_that_is_no_card_is_refused_with_the_file():
+    line = json.loads(fitted().to_json())["classes"][0]
+    for text in ("", "[]", "{}", '{"classes": 3}', '{"classes": []}', '{"classes": [3]}', "[" * 100_000):
+        with pytest.raises(BadFile, match="^c.json"):
+            QualityCard.from_json(text, source="c.json")
+    for lines, message in [
+        ([{**line, "bilateral": 1}], r"unknown fields \['bilateral'\]"),
+        ([{"label": 1}], "lacks slope, intercept"),
+        ([line, line], "ascending order of `label`"),
+        ([{**line, "label": 2}, line], "ascending order of `label`"),
+    ]:
+        with pytest.raises(BadFile, match=f"^c.json.*{message}"):
+            QualityCard.from_json(json.dumps({"classes": lines}), "c.json")
+
+
+def test_maps_with_nan_are_not_read():
+    p = np.full((3, 4, 4, 2), 0.5)
+    p[0, 0, 0] = np.nan
+    with pytest.raises(ValueError, match="2.08% NaN"):
+        flagging(0.3).read(p)
+    for entropy, level in ((np.nan, 0.95), (0.2, 1.0), (0.2, np.nan)):
+        with pytest.raises(ValueError, match="^ClassQuality.dice expects"):
+            flagging(0.3).classes[0].dice(entropy, level)
 
 
 def flagging(threshold, labels=(1,)):

@@ -6,6 +6,8 @@ import json
 import struct
 import subprocess
 import sys
+import tracemalloc
+import warnings
 
 import cv2
 import nibabel
@@ -13,6 +15,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from keras_uq.files import BadFile
 from keras_uq.preprocessing import BadScan, Preprocessing, read_geometry, read_nifti
 
 LPS = np.diag([-1.0, -1.0, 2.0, 1.0])
@@ -127,12 +130,56 @@ def test_configuration_travels_as_json():
         {"percentiles": (99, 1)},
         {"median": 4},
         {"size": (256,)},
+        {"size": (32.5, 32)},
+        {"size": (10**6, 10**6)},
+        {"size": "ab"},
+        {"canvas": (-5, 4)},
+        {"crop": (0, 8)},
         {"multiple": 0},
+        {"multiple": 10**6},
+        {"multiple": "16"},
+        {"multiple": True},
+        {"median": 3.0},
+        {"window": (np.nan, 1)},
+        {"window": (np.inf, 1)},
+        {"window": (1e-9, 1000.0)},  # In float32 both bounds are 1000: every voxel would be 0.
+        {"window": (None, None)},
+        {"window": 5},
+        {"percentiles": ("a", 1)},
+        {"spacing": (1e-9, 1, 1)},
+        {"spacing": (1e9, 1, 1)},
+        {"orientation": "XYZ"},
+        {"orientation": "LLS"},
+        {"orientation": "LP"},
+        {"orientation": ""},
+        {"orientation": 5},
+        {"zscore": "no"},
     ],
+    ids=repr,
 )
 def test_wrong_configurations_are_refused(wrong):
-    with pytest.raises(ValueError, match=next(iter(wrong))):
+    (name,) = (name for name in wrong if name != "window" or len(wrong) == 1)
+    with pytest.raises(ValueError, match=f"`{name}`"):
         Preprocessing(**wrong)
+    values = {key: list(value) if isinstance(value, tuple) else value for key, value in wrong.items()}
+    with pytest.raises(BadFile, match=f"^steps.json: .*`{name}`"):
+        Preprocessing.from_json(json.dumps(values), "steps.json")
+
+
+@pytest.mark.parametrize(
+    "text", ["", b'{"m": "\xe9"}', "[]", "null", '"x"', "[" * 100_000, '{"median": 3, "median": 5}']
+)
+def test_text_that_is_no_configuration_is_refused_with_the_file(text):
+    with pytest.raises(BadFile, match="^steps.json"):
+        Preprocessing.from_json(text, source="steps.json")
+
+
+def test_numbers_keep_their_type_in_json():
+    """Fingerprints of prepared data hold the text."""
+    lines = Preprocessing(window=(300, 150.5), spacing=np.array([1.0, 2.5, 3.0]), multiple=np.int64(4)).to_json()
+    assert '"window": [\n    300,\n    150.5\n  ]' in lines
+    assert '"multiple": 4,' in lines or '"multiple": 4\n' in lines
+    assert Preprocessing.from_json(lines).to_json() == lines
 
 
 def test_importing_it_does_not_load_keras():
@@ -320,9 +367,9 @@ def test_a_crop_is_around_the_centre_and_padded_where_the_slice_is_smaller(crop)
 def test_spacing_that_cannot_be_is_refused_and_old_configurations_have_none():
     with pytest.raises(ValueError, match="spacing"):
         Preprocessing(spacing=(1.0, 0.0, 1.0))
-    with pytest.raises(ValueError, match="no `size`"):
+    with pytest.raises(ValueError, match="not both"):
         Preprocessing(spacing=(1.0, 1.0, 1.0), size=(8, 8))
-    with pytest.raises(ValueError, match="3 numbers"):
+    with pytest.raises(ValueError, match="3 values"):
         Preprocessing(spacing=(1.0, 1.0))
     assert not {"spacing", "crop"} & set(json.loads(Preprocessing().to_json()))
     steps = Preprocessing(spacing=(None, 0.5, 0.5), crop=(224, 224))
@@ -338,3 +385,95 @@ def test_a_unit_affine_beside_true_zooms_is_mended_for_the_steps(write_scan):
     scan = read_nifti(path)
     assert scan.affine_zooms == pytest.approx((1, 1, 1))
     np.testing.assert_allclose(np.diag(scan.scaled_affine), [-1.3, -1.3, 10, 1], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        {},
+        {"orientation": None},
+        {"orientation": "ASL", "multiple": 8},
+        {"size": (20, 12), "canvas": (30, 30)},
+        {"spacing": (2.0, 0.5, None), "crop": (7, 9), "multiple": 4},
+    ],
+)
+def test_the_output_shape_is_told_from_the_header_alone(steps):
+    steps, affine = Preprocessing(**steps), np.diag([-1.0, 2.0, 3.0, 1.0])
+    for shape in ((6, 5, 4), (6, 5, 4, 2)):
+        image, _ = steps.image(np.zeros(shape, "int16"), affine)
+        assert steps.output_shape(shape, affine) == image.shape[:3]
+    assert steps.output_shape((60_000, 50_000, 40_000), affine)  # Nothing of this size is allocated.
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [{"spacing": (0.1, 0.1, 0.1)}, {"size": (1024, 1024)}, {"canvas": (1024, 1024)}, {"multiple": 1024}],
+    ids=repr,
+)
+def test_memory_is_compared_with_the_limit_before_it_is_allocated(steps, monkeypatch):
+    monkeypatch.setenv("KERAS_UQ_MAX_MEMORY", "4M")
+    steps, scan = Preprocessing(**steps), np.zeros((40, 40, 10), "uint8")
+    for preprocess in (steps.image, steps.mask):
+        tracemalloc.start()
+        with pytest.raises(BadScan, match=r"needs .*iB; the limit is 4.0 MiB \(KERAS_UQ_MAX_MEMORY\)") as caught:
+            preprocess(scan, np.eye(4))
+        assert caught.value.code == "too_large"
+        assert tracemalloc.get_traced_memory()[1] < 2**20
+        tracemalloc.stop()
+
+
+def test_a_large_scan_fits_a_machine_of_16_gb(monkeypatch):
+    """512 x 512 x 700 at 0.7 x 0.7 x 1 mm, resampled to 1 mm: 4 bytes * 2 * 700 * 358 * 358 = 0.67 GiB."""
+    monkeypatch.setenv("KERAS_UQ_MAX_MEMORY", "8G")
+    affine = np.diag([0.7, 0.7, 1.0, 1.0])
+    for steps in (Preprocessing(spacing=(1.0, 1.0, 1.0)), Preprocessing(window=(300, 150), multiple=16)):
+        steps._check_memory((512, 512, 700), affine)
+
+
+@pytest.mark.parametrize("steps", [{}, {"zscore": True}, {"percentiles": (0, 100)}, {"spacing": (0.5, 0.5, 0.5)}])
+@pytest.mark.parametrize("value", [1e300, 1e39, np.nan, np.inf])
+def test_an_image_that_is_not_finite_after_preprocessing_is_refused(steps, value):
+    scan = np.zeros((4, 4, 3))
+    scan[1, 2, 1] = value
+    if steps == {"zscore": True} and value == 1e39:  # The standard deviation is finite, and so is the result.
+        assert np.isfinite(Preprocessing(**steps).image(scan, np.eye(4))[0]).all()
+        return
+    shown = "from 0 to 0, and 2.08%" if not np.isfinite(value) else f"from 0 to {value:g}, and 0.00%"
+    with pytest.raises(BadScan, match="not be finite") as caught, warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Preprocessing(**steps).image(scan, np.eye(4))
+    assert caught.value.code == "image_not_finite"
+    assert shown.replace("+", "") in str(caught.value).replace("+", "") or "spacing" in steps
+
+
+def test_a_range_beyond_float32_is_refused():
+    scan = np.array([-3e38, 3e38], "float32").reshape(2, 1, 1)
+    with pytest.raises(BadScan, match="from -3e"):
+        Preprocessing(percentiles=(0, 100)).image(scan, np.eye(4))
+
+
+@pytest.mark.parametrize("values", [[0, 300], [0, -1], [0, 256], [0, 0.5], [0, np.nan], [1, 255.0001]])
+def test_labels_that_uint8_cannot_hold_are_refused(values):
+    labels = np.resize(np.array(values), (4, 4, 3))
+    with pytest.raises(BadScan, match="whole numbers from 0 to 255.*" + str(values[1]).replace(".", r"\.")) as caught:
+        Preprocessing(multiple=8).mask(labels, np.eye(4))
+    assert caught.value.code == "unknown_label"
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int64", "float32", "bool", "uint32"])
+def test_labels_of_any_type_give_the_same_mask(dtype):
+    labels = (np.random.default_rng(0).random((12, 10, 6)) > 0.5).astype(dtype)
+    steps = Preprocessing(spacing=(2.0, 0.7, 1.3))
+    np.testing.assert_array_equal(steps.mask(labels, np.eye(4)), steps.mask(labels.astype("uint8"), np.eye(4)))
+
+
+def test_arrays_and_affines_of_another_kind_are_refused():
+    steps, scan = Preprocessing(), np.zeros((4, 4, 3))
+    for affine in (np.eye(3), np.diag([1.0, 0, 1, 1]), np.full((4, 4), np.nan)):
+        with pytest.raises(ValueError, match="affine"):
+            steps.image(scan, affine)
+    for wrong in (scan.astype(complex), np.zeros((4, 4, 3), object), np.zeros((0, 4, 3)), np.zeros((4, 4))):
+        with pytest.raises(ValueError, match="^Expected (voxels|a volume)"):
+            steps.image(wrong, np.eye(4))
+    with pytest.raises(ValueError, match="labels"):
+        steps.mask(np.zeros((4, 4, 3, 2), "uint8"), np.eye(4))
