@@ -20,57 +20,59 @@ def turned(image: Scan, label: Scan) -> Scan:
         label: Label, `(x, y, z)`.
 
     Returns:
-        The label on the grid of the image; the same object if their affines are equal, if one of them says nothing
-        about space, or if no turn brings the label to the shape of the image.
+        The label on the grid of the image; the same object if their affines are equal, or if no turn brings the two
+        together.
     """
-    if label.voxels.ndim != 3 or _alike(image.affine, label.affine) or says_nothing(image) or says_nothing(label):
+    if label.voxels.ndim != 3 or _alike(image.affine, label.affine):
         return label
     turn = orientations.ornt_transform(
         orientations.io_orientation(label.affine), orientations.io_orientation(image.affine)
     )
-    if np.array_equal(turn, [[0, 1], [1, 1], [2, 1]]):
-        return label
     affine = label.affine @ orientations.inv_ornt_aff(turn, label.voxels.shape)
     voxels = orientations.apply_orientation(label.voxels, turn)
-    if voxels.shape != image.voxels.shape[:3]:
+    if voxels.shape != image.voxels.shape[:3] or _distance(image, affine) > _tolerance(image):
         return label
     zooms = tuple(label.zooms[source] for source in np.argsort(turn[:, 0]))
     return Scan(np.ascontiguousarray(voxels), affine, zooms, label.header)
 
 
-def find_distance(image: Scan, label: Scan, find: Callable[[str, str], None]) -> None:
+def find_distance(image: Scan, label: Scan, find: Callable[[str, str], None], in_space: bool = True) -> None:
     """Call `find(code, detail)` if a label on the voxels of an image lies elsewhere in space than the image.
 
-    Half a voxel or less is a warning, `affine_mismatch`; more is `apart_in_space`. Where an affine says nothing about
-    space, the two are paired voxel by voxel with a warning.
+    Half a voxel or less is a warning, `affine_mismatch`; more is `apart_in_space`. Where one affine says nothing about
+    space, or those of the archive's labels are known to be wrong (`in_space` is false), the two are paired voxel by
+    voxel with a warning.
     """
     if _alike(image.affine, label.affine):
         return
-    if says_nothing(image) or says_nothing(label):
-        one = "image" if says_nothing(image) else "label"
-        find("affine_mismatch", f"The affine of the {one} does not say where it lies in space.")
-        return
-    corners = itertools.product(*[(0, size - 1) for size in image.voxels.shape[:3]])
-    corners = np.array([(*corner, 1) for corner in corners]).T
-    distance = np.linalg.norm(((image.affine - label.affine) @ corners)[:3], axis=0).max()
-    code = "affine_mismatch" if distance <= min(image.affine_zooms) / 2 + ROUNDING else "apart_in_space"
-    find(code, f"The affines put the same voxel up to {distance:.3g} mm apart.")
+    distance = _distance(image, label.affine)
+    for name, scan in (("image", image), ("label", label)):
+        if says_nothing(scan) and distance > _tolerance(image):
+            find("affine_mismatch", f"The affine of the {name} does not say where it lies in space.")
+            return
+    code = "affine_mismatch" if not in_space or distance <= _tolerance(image) else "apart_in_space"
+    find(code, f"The affines put one voxel up to {distance:.3g} mm apart.")
 
 
 def says_nothing(scan: Scan) -> bool:
     """Whether an affine only repeats the voxel size, or less: ACDC stores unit matrices beside oriented images."""
-    header = scan.header
-    if header is not None and int(header["qform_code"]) == 0 and int(header["sform_code"]) == 0:
+    if scan.header is not None and int(scan.header["qform_code"]) == 0 and int(scan.header["sform_code"]) == 0:
         return True
-    axes = scan.affine[:3, :3]
-    sides = np.abs(np.diag(axes))
-    diagonal = np.array_equal(axes, np.diag(np.diag(axes)))
-    return bool(
-        diagonal
-        and not scan.affine[:3, 3].any()
-        and (np.allclose(sides, 1) or np.allclose(sides, scan.zooms, rtol=1e-2))
-    )
+    sides = np.diag(scan.affine)[:3]
+    bare = np.array_equal(scan.affine, np.diag([*sides, 1]))
+    return bool(bare and (np.allclose(sides, 1) or np.allclose(sides, scan.zooms, rtol=1e-2)))
 
 
 def _alike(one, other):
     return np.allclose(one, other, atol=ROUNDING)
+
+
+def _distance(image, affine):
+    """Largest distance in millimetres between the places that two affines give to a corner of the image."""
+    corners = itertools.product(*[(0, size - 1) for size in image.voxels.shape[:3]])
+    corners = np.array([(*corner, 1) for corner in corners]).T
+    return float(np.linalg.norm(((image.affine - affine) @ corners)[:3], axis=0).max())
+
+
+def _tolerance(image):
+    return min(image.affine_zooms) / 2 + ROUNDING

@@ -13,7 +13,7 @@ import numpy as np
 
 from data_prep.alignment import find_distance
 from keras_uq._kinds import Anything, Choice, Integer, Items, Text
-from keras_uq.files import check, read, write_text
+from keras_uq.files import check, parse, write_text
 from keras_uq.preprocessing import Scan
 
 # Severity of each kind of finding, and how to repair it. A case with a fatal finding cannot be used.
@@ -111,10 +111,8 @@ class Report:
         for findings in alike.values():
             first = findings[0]
             if shortest is not None and len(findings) > shortest:
-                cases = ", ".join(finding.case for finding in findings[:3])
-                lines.append(
-                    f"{first.severity:7}  {len(findings)} cases ({cases}, ...)  {first.code}: {first.detail} {first.mend}"
-                )
+                names = f"{len(findings)} cases ({', '.join(finding.case for finding in findings[:3])}, ...)"
+                lines.append(f"{first.severity:7}  {names}  {first.code}: {first.detail} {first.mend}")
                 continue
             for finding in findings:
                 lines.append(f"{finding.severity:7}  {finding.case}  {finding.code}: {finding.detail} {finding.mend}")
@@ -141,18 +139,19 @@ class Report:
         write_text(Path(folder) / "report.txt", self.to_text())
 
     @classmethod
-    def read(cls, folder: str | os.PathLike) -> Self:
-        """Read the report of a prepared folder.
-
-        Raises:
-            BadFile: If it is damaged.
-            OSError: If there is none.
-        """
-        path = Path(folder) / "report.json"
-        content = check(read(path), {"cases": Integer(least=0), "findings": Items(Anything())}, path, others=True)
+    def from_json(cls, text: str | bytes, source: str | os.PathLike = "report.json") -> Self:
+        """Return the report that `to_json` wrote. Raises `BadFile`, which names the `source`, if it is damaged."""
+        table = {"cases": Integer(least=0), "findings": Items(Anything())}
+        content = check(parse(text, source), table, source, others=True)
         table = {"case": Text(), "code": Choice(*KINDS), "detail": Text()}
-        findings = [check(entry, table, f"{path}, `findings`", others=True) for entry in content["findings"]]
+        findings = [check(entry, table, f"{source}, `findings`", others=True) for entry in content["findings"]]
         return cls([Finding(**finding) for finding in findings], content["cases"])
+
+    @classmethod
+    def read(cls, folder: str | os.PathLike) -> Self:
+        """Read the report of a prepared folder. Raises `BadFile` if it is damaged, `OSError` if there is none."""
+        path = Path(folder) / "report.json"
+        return cls.from_json(path.read_bytes(), path)
 
 
 def _pattern(finding):
@@ -161,7 +160,9 @@ def _pattern(finding):
     return finding.code, re.sub(r"[0-9a-f]*\d[\w.+-]*", "#", detail)
 
 
-def check_pair(case: str, image: Scan, label: Scan, labels: Collection[int], modality: str) -> list[Finding]:
+def check_pair(
+    case: str, image: Scan, label: Scan, labels: Collection[int], modality: str, in_space: bool = True
+) -> list[Finding]:
     """Check image and label of one case.
 
     Args:
@@ -170,6 +171,7 @@ def check_pair(case: str, image: Scan, label: Scan, labels: Collection[int], mod
         label: `Scan` of the label.
         labels: Allowed label values.
         modality: Modality of the archive.
+        in_space: Whether affines of labels say where the label lies (see `find_distance`).
 
     Returns:
         The findings.
@@ -186,7 +188,7 @@ def check_pair(case: str, image: Scan, label: Scan, labels: Collection[int], mod
     if not np.allclose(image.zooms, label.zooms, rtol=1e-3):
         find("spacing_mismatch", f"Image {_numbers(image.zooms)} mm, label {_numbers(label.zooms)} mm.")
     else:
-        find_distance(image, label, find)
+        find_distance(image, label, find, in_space)
     if not np.allclose(image.zooms, image.affine_zooms, rtol=1e-2):
         find("affine_zooms", f"Header {_numbers(image.zooms)} mm, affine {_numbers(image.affine_zooms)} mm.")
     if modality == "CT" and np.all(image.zooms == np.ones(3)):

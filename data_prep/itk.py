@@ -8,8 +8,8 @@ from typing import Any
 import nibabel
 import numpy as np
 
+from keras_uq.files import gibibytes, max_memory
 from keras_uq.preprocessing import BadScan, Scan
-from keras_uq.preprocessing.nifti import MAX_BYTES
 
 # DICOM tags.
 PATIENT, SERIES, DESCRIPTION, MODALITY = "0010|0020", "0020|000e", "0008|103e", "0008|0060"
@@ -52,7 +52,7 @@ def read_series(files: Sequence[str]) -> Any:
         ) from error
 
 
-def read_image(path: str | os.PathLike, max_bytes: int = MAX_BYTES) -> Any:
+def read_image(path: str | os.PathLike, max_bytes: int | None = None) -> Any:
     """Read one file (DICOM SEG, MHD, NRRD or NIfTI) as an ITK image.
 
     Raises:
@@ -66,8 +66,9 @@ def read_image(path: str | os.PathLike, max_bytes: int = MAX_BYTES) -> Any:
     try:
         reader.ReadImageInformation()
         declared = int(np.prod([np.int64(size) for size in reader.GetSize()], dtype=object)) * 8
-        if declared > max_bytes:
-            raise BadScan("too_large", f"{path.name} declares {declared} bytes of voxels; the limit is {max_bytes}.")
+        limit = max_memory() if max_bytes is None else max_bytes
+        if declared > limit:
+            raise BadScan("too_large", f"{path.name} needs {gibibytes(declared)}; the limit is {gibibytes(limit)}.")
         return reader.Execute()
     except RuntimeError as error:
         beside = ", or its .raw is not beside it" if path.suffix == ".mhd" else ""

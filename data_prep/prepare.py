@@ -7,14 +7,21 @@ import os
 from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
+import nibabel
 import numpy as np
 
 from data_prep import decathlon, pictures
+from data_prep.alignment import turned
 from data_prep.archive import BadDataset
-from data_prep.checks import FATAL, Finding, Report, check_pair
+from data_prep.checks import FATAL, KINDS, Finding, Report, check_pair
 from data_prep.prepared import Prepared, Writer
 from data_prep.sources import Content, archives_of, open_source
+from keras_uq._kinds import shown
+from keras_uq.files import write_text
 from keras_uq.preprocessing import BadScan, Preprocessing
+
+# More findings than this that are alike share one line on the screen.
+ALIKE = 10
 
 
 def prepare(
@@ -64,9 +71,11 @@ def prepare(
     if max_cases is not None and max_cases < len(cases):
         chosen = np.random.default_rng(split_seed).permutation(len(cases))[:max_cases]
         cases = [cases[index] for index in sorted(chosen)]
-    unknown = set(foreground or ()) - set(labels)
+    unknown = set(foreground or ()) - (set(labels) - {0})
     if unknown:
-        raise BadDataset(f"`foreground` names the labels {sorted(unknown)}; {archive.name} has {labels}.")
+        raise BadDataset(
+            f"`foreground` names the labels {sorted(unknown)}; {archive.name} has {labels}, of which 0 is background."
+        )
     if split is not None and split not in archive.splits:
         raise BadDataset(f"{archive.name} cannot be split by {split!r}. Available splits: {', '.join(archive.splits)}.")
     if archive.pictures and preprocessing.size is None:
@@ -83,30 +92,47 @@ def prepare(
         "preprocessing": json.loads(preprocessing.to_json()),
         "description_sha256": archive.digest,
     }
-    writer = Writer(output, config)
-    report, good, digests = Report(cases=len(cases)), [], {}
-    for case in track(cases):
-        findings, digest = _prepare_case(case, archive, foreground, preprocessing, writer)
-        if digest is not None and digest in digests:
-            findings.append(Finding(case.name, "duplicate_image", f"The same image as {digests[digest]}."))
-        digests.setdefault(digest, case.name)
-        report.findings += findings
-        if not any(finding.severity == FATAL for finding in findings):
-            good.append(case)
-    if report.fatal and not skip_bad:
-        writer.discard()
-        raise BadDataset(
-            f"{len(cases) - len(good)} of {len(cases)} cases cannot be used. Repair them, or skip them with "
-            f"--skip-bad.\n{report.to_text()}"
-        )
-    try:
+    _check_labels(labels, foreground)
+    with Writer(output, config) as writer:
+        report, good, digests = Report(cases=len(cases)), [], {}
+        for case in track(cases):
+            findings, digest = _prepare_case(case, archive, foreground, preprocessing, writer)
+            if digest is not None and digest in digests:
+                findings.append(Finding(case.name, "duplicate_image", f"The same image as {digests[digest]}."))
+            digests.setdefault(digest, case.name)
+            report.findings += findings
+            if not any(finding.severity == FATAL for finding in findings):
+                good.append(case)
+        if report.fatal and not skip_bad:
+            raise BadDataset(
+                f"{len(cases) - len(good)} of {len(cases)} cases cannot be used. Repair them, or skip them with "
+                f"--skip-bad.\n{_shortened(report, writer.folder)}"
+            )
         sets = archive.splits[split or next(iter(archive.splits))](good, split_seed)
-    except ValueError:  # Too few cases for three sets.
-        writer.discard()
-        raise
-    example = next(case for case in cases if case.name == sets["test"][0])
-    _write_example(example, archive, preprocessing, foreground, writer.partial / "example.npz")
-    return writer.finish(sets, report, origin)
+        example = next(case for case in cases if case.name == sets["test"][0])
+        _write_example(example, archive, preprocessing, foreground, writer.partial / "example.npz")
+        return writer.finish(sets, report, origin)
+
+
+def _shortened(report, folder):
+    """The report for the screen. Where it leaves lines out, the whole is written to a file that it names."""
+    short = report.to_text(ALIKE)
+    if short == report.to_text():
+        return short
+    path = folder.with_name(f"{folder.name}.report.txt")
+    write_text(path, report.to_text())
+    return f"{short}All findings: {path}"
+
+
+def _check_labels(labels, foreground):
+    """Refuse label values that the prepared masks could not hold."""
+    if foreground:
+        return
+    if sorted(labels) != list(range(len(labels))) or len(labels) > 256:
+        raise BadDataset(
+            f"Classes that stay apart are numbered 0, 1, 2, ... without gaps, up to 255. Received: {sorted(labels)}. "
+            "Renumber the labels, or merge them into one foreground (`foreground`)."
+        )
 
 
 def _prepare_case(case, archive, foreground, preprocessing, writer):
@@ -114,20 +140,47 @@ def _prepare_case(case, archive, foreground, preprocessing, writer):
     record = writer.record(case.name)
     if record is not None:
         return [Finding(case.name, *finding) for finding in record["notes"]["findings"]], record["notes"]["digest"]
+    try:
+        findings, scans = _read_case(case, archive)
+        if not scans:
+            return findings, None
+        image, label = scans
+        findings += check_pair(case.name, image, label, archive.labels, archive.modality, archive.in_space)
+        findings += [Finding(case.name, code, detail) for code, detail in archive.check(image, label)]
+        digest = hashlib.sha256(np.ascontiguousarray(image.voxels)).hexdigest()
+        if not any(finding.severity == FATAL for finding in findings):
+            _write_case(case, archive, foreground, preprocessing, writer, image, label, findings, digest)
+        return findings, digest
+    except OSError:
+        raise  # A full disk is no fault of the case.
+    except BadScan as error:
+        return [Finding(case.name, error.code if error.code in KINDS else "failed", str(error))], None
+    except Exception as error:
+        return [Finding(case.name, "failed", f"{type(error).__name__}: {shown(str(error))}.")], None
+
+
+def _read_case(case, archive):
+    """Findings, and image and label, both on the grid of the image; no scans if one cannot be read."""
     findings, scans = [], []
-    for read, path in ((archive.read_image, case.image), (archive.read_label, case.label)):
+    for read, path, codes in (
+        (archive.read_image, case.image, {}),
+        (archive.read_label, case.label, {"image_not_finite": "label_not_finite"}),
+    ):
         try:
             scans.append(read(path))
         except BadScan as error:
-            findings.append(Finding(case.name, error.code, str(error)))
+            findings.append(Finding(case.name, codes.get(error.code, error.code), str(error)))
     if findings:
-        return findings, None
+        return findings, []
     image, label = scans
-    findings = check_pair(case.name, image, label, archive.labels, archive.modality)
-    findings += [Finding(case.name, code, detail) for code, detail in archive.check(image, label)]
-    digest = hashlib.sha256(np.ascontiguousarray(image.voxels)).hexdigest()
-    if any(finding.severity == FATAL for finding in findings):
-        return findings, digest
+    on_grid = turned(image, label)
+    if on_grid is not label:
+        codes = ["".join(nibabel.aff2axcodes(scan.affine)) for scan in (label, image)]
+        findings.append(Finding(case.name, "label_turned", f"From {codes[0]} to {codes[1]}."))
+    return findings, [image, on_grid]
+
+
+def _write_case(case, archive, foreground, preprocessing, writer, image, label, findings, digest):
     classes = _classes(label, foreground)
     network_image, geometry = preprocessing.image(image.voxels, image.scaled_affine)
     mask = preprocessing.mask(classes, image.scaled_affine)
@@ -138,12 +191,16 @@ def _prepare_case(case, archive, foreground, preprocessing, writer):
         spacing |= dict(zip(("grid_z_mm", "grid_y_mm", "grid_x_mm"), geometry.spacing))
     notes = {"digest": digest, "findings": [[finding.code, finding.detail] for finding in findings]}
     writer.add(case.name, network_image, mask, spacing, notes, full)
-    return findings, digest
 
 
 def _classes(label, foreground):
-    classes = np.rint(label.voxels).astype("uint8")
-    return np.isin(classes, sorted(foreground)).astype("uint8") if foreground else classes
+    """Class numbers, uint8. Values are compared as they are, before they are narrowed."""
+    values = np.rint(label.voxels) if label.voxels.dtype.kind == "f" else label.voxels
+    if foreground:
+        return np.isin(values, sorted(foreground)).astype("uint8")
+    if values.dtype != np.uint8 and (values.min() < 0 or values.max() > 255):
+        raise BadScan("label_values", f"The label holds values from {values.min()} to {values.max()}.")
+    return values.astype("uint8")
 
 
 def _full_mask(classes):
@@ -152,7 +209,7 @@ def _full_mask(classes):
 
 def _write_example(case, archive, preprocessing, foreground, path):
     """Write one slice (the one with most foreground) after each preprocessing step, for visual checks."""
-    image, label = archive.read_image(case.image), archive.read_label(case.label)
+    _, (image, label) = _read_case(case, archive)
     unresized = dataclasses.replace(preprocessing, size=None, canvas=None, crop=None, multiple=1)
     mask = unresized.mask(_classes(label, foreground), image.scaled_affine)[..., 0] > 0
     index = int(np.argmax(mask.sum(axis=(1, 2))))

@@ -68,6 +68,14 @@ class Writer:
         sweep(self.partial)
         write_text(recorded, json.dumps(self.config, indent=2))
 
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, trace):
+        # After an error the next preparation begins anew. An interrupted or killed one goes on where it was.
+        if kind is not None and issubclass(kind, Exception):
+            self.discard()
+
     def _resumes(self, recorded):
         try:
             return read(recorded) == _plain(self.config)
@@ -116,6 +124,8 @@ class Writer:
                 "Expected a float32 image (depth, height, width, channels) and a uint8 mask (depth, height, width, 1). "
                 f"Received: {image.dtype} {image.shape}, {mask.dtype} {mask.shape}."
             )
+        if not np.isfinite(image).all():
+            raise ValueError(f"The image of {case} is not finite after the preprocessing.")
         folder = self.partial / "cases" / case
         shutil.rmtree(folder, ignore_errors=True)  # What a killed process left of this case.
         try:
@@ -147,7 +157,7 @@ class Writer:
 
     def discard(self) -> None:
         """Delete the unfinished folder."""
-        shutil.rmtree(self.partial)
+        shutil.rmtree(self.partial, ignore_errors=True)
 
     def finish(self, split: dict[str, list[str]], report: Any, origin: dict[str, Any]) -> "Prepared":
         """Write the files about all cases, and rename the folder to its final name.
