@@ -1,12 +1,12 @@
 """Bring a label onto the grid of its image by their affines, where the two are stored in different orientations."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from nibabel import orientations
 
-from keras_uq.preprocessing import Scan
+from keras_uq.preprocessing import BadScan, Scan
 
 # Affines that differ by less, in millimetres, are taken for equal: headers are rounded.
 ROUNDING = 1e-2
@@ -34,6 +34,21 @@ def turned(image: Scan, label: Scan) -> Scan:
         return label
     zooms = tuple(label.zooms[source] for source in np.argsort(turn[:, 0]))
     return Scan(np.ascontiguousarray(voxels), affine, zooms, label.header)
+
+
+def stacked(scans: Sequence[Scan], names: Sequence[str]) -> Scan:
+    """Return scans of one grid as channels of one scan; a single scan as it is.
+
+    Raises:
+        BadScan: With the code `shape_mismatch` if a scan, named by `names`, is on another grid than the first.
+    """
+    first = scans[0]
+    if len(scans) == 1:
+        return first
+    for name, scan in zip(names, scans):
+        if scan.voxels.shape != first.voxels.shape or not np.allclose(scan.affine, first.affine, atol=1e-3):
+            raise BadScan("shape_mismatch", f"{name} is not on the grid of {names[0]}.")
+    return Scan(np.stack([scan.voxels for scan in scans], axis=-1), first.affine, first.zooms, first.header)
 
 
 def find_distance(image: Scan, label: Scan, find: Callable[[str, str], None], in_space: bool = True) -> None:

@@ -101,4 +101,4 @@ def digest_of(names: Iterable[str]) -> str:
 
 def natural(name: str) -> list[int | str]:
     """Return a key that sorts names by their numbers: `spleen_9` before `spleen_10`."""
-    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
+    return [int(part) if place % 2 else part for place, part in enumerate(re.split(r"([0-9]+)", name))]

@@ -14,7 +14,7 @@ import numpy as np
 from data_prep.alignment import find_distance
 from keras_uq._kinds import Anything, Choice, Integer, Items, Text
 from keras_uq.files import check, parse, write_text
-from keras_uq.preprocessing import Scan
+from keras_uq.preprocessing import BadScan, Scan
 
 # Severity of each kind of finding, and how to repair it. A case with a fatal finding cannot be used.
 FATAL, WARNING = "fatal", "warning"
@@ -208,17 +208,11 @@ def find_image(voxels: np.ndarray, find: Callable[[str, str], None]) -> None:
 
 def find_label(voxels: np.ndarray, labels: Collection[int], find: Callable[[str, str], None]) -> None:
     """Call `find(code, detail)` for a label that is empty or has values that are not declared classes."""
-    if voxels.dtype.kind == "f":
-        if not np.isfinite(voxels).all():
-            find("label_not_finite", f"{np.count_nonzero(~np.isfinite(voxels))} voxels are NaN or infinite.")
-            return
-        # Some archives store classes as floats, with the rounding error of the scale factor. Interpolated labels, which
-        # are an error, lie far from integers.
-        off = np.abs(voxels - np.rint(voxels)).max()
-        if off > ROUNDING:
-            find("label_not_integer", f"A value is {off:.3g} away from an integer.")
-            return
-        voxels = np.rint(voxels)
+    try:
+        voxels = rounded(voxels, "The label")
+    except BadScan as error:
+        find(error.code, str(error))
+        return
     present = {int(value) for value in np.unique(voxels)}
     if not present <= set(labels):
         unknown = sorted(present - set(labels))
@@ -226,6 +220,27 @@ def find_label(voxels: np.ndarray, labels: Collection[int], find: Callable[[str,
         find("unknown_label", f"Values {unknown[:10]}{more}; declared are {sorted(labels)}.")
     if present == {0}:
         find("label_empty", "Every voxel is background.")
+
+
+def rounded(voxels: np.ndarray, name: str) -> np.ndarray:
+    """Return class numbers as integers, wide enough for any value.
+
+    Some archives store classes as floats, with the rounding error of the scale factor. Interpolated labels, which are
+    an error, lie far from integers.
+
+    Raises:
+        BadScan: With the code `label_not_finite` or `label_not_integer`; the message begins with `name`.
+    """
+    if voxels.dtype.kind != "f":
+        return voxels
+    if not np.isfinite(voxels).all():
+        number = np.count_nonzero(~np.isfinite(voxels))
+        raise BadScan("label_not_finite", f"{name} holds {number} voxels that are NaN or infinite.")
+    integers = np.rint(voxels)
+    off = np.abs(voxels - integers).max()
+    if off > ROUNDING or np.abs(integers).max() > 2**53:
+        raise BadScan("label_not_integer", f"{name} holds a value that is {off:.3g} away from an integer.")
+    return integers.astype("int64")
 
 
 def _numbers(values):

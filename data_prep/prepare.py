@@ -13,7 +13,7 @@ import numpy as np
 from data_prep import decathlon, pictures
 from data_prep.alignment import turned
 from data_prep.archive import BadDataset
-from data_prep.checks import FATAL, KINDS, Finding, Report, check_pair
+from data_prep.checks import FATAL, KINDS, Finding, Report, check_pair, rounded
 from data_prep.prepared import Prepared, Writer
 from data_prep.sources import Content, archives_of, open_source
 from keras_uq._kinds import shown
@@ -195,7 +195,7 @@ def _write_case(case, archive, foreground, preprocessing, writer, image, label, 
 
 def _classes(label, foreground):
     """Class numbers, uint8. Values are compared as they are, before they are narrowed."""
-    values = np.rint(label.voxels) if label.voxels.dtype.kind == "f" else label.voxels
+    values = rounded(label.voxels, "The label")
     if foreground:
         return np.isin(values, sorted(foreground)).astype("uint8")
     if values.dtype != np.uint8 and (values.min() < 0 or values.max() > 255):

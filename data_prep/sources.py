@@ -9,14 +9,16 @@ import os
 import shutil
 from pathlib import Path
 
-from data_prep import acdc, atlas, brats, decathlon, pancreas_ct, pictures, prostate
+from data_prep import acdc, atlas, brats, decathlon, nnunet, pancreas_ct, pictures, prostate
 from data_prep.archive import Archive, BadDataset
 from data_prep.extract import extract
 from keras_uq.files import BadFile, read, stamp, stamps, sweep, write_text
 
-# A test that recognises the layout of an archive, and the function that opens it. If none matches, the pictures and
-# then the Decathlon are tried.
+# A test that recognises the layout of an archive, and the function that opens it. A description that lists cases says
+# more than the names of files. If none matches, the pictures and then the Decathlon are tried.
 LAYOUTS = (
+    (decathlon.is_task, decathlon.open_archive),
+    (nnunet.is_nnunet, nnunet.open_archive),
     (atlas.is_atlas, atlas.open_archive),
     (acdc.is_acdc, acdc.open_archive),
     (brats.is_brats, brats.open_archive),
