@@ -24,7 +24,7 @@ PREPROCESSING = "keras_uq/preprocessing.json"
 CHANNELS = "keras_uq/channels.json"
 QUALITY = "keras_uq/quality.json"
 WINDOW = "keras_uq/window.json"
-SIDES = Items(Integer(1, 16384), least=1)
+SIDES = Items(Integer(1, 16384), least=1, most=3)
 # Failures of the disk or the system, which say nothing about the model.
 SYSTEM = {
     getattr(errno, name)

@@ -336,6 +336,7 @@ def test_members_that_are_there_twice_are_refused(changed):
                 ['{"window": 5}', "{}", '{"window": ["a", 1]}', '{"window": [-1, 16]}', '{"window": []}'],
             ),
             (read_window, WINDOW, ['{"window": [16.5, 16]}', '{"window": [1000000, 16]}', '{"window": [true, true]}']),
+            (read_window, WINDOW, ['{"window": [8, 8, 8, 8]}']),
             (read_multilabel, CHANNELS, ['{"multilabel": 1}', '{"multilabel": "no"}', "{}"]),
             (read_quality, QUALITY, ["{}", '{"classes": [{"label": 1}]}']),
         )
