@@ -103,7 +103,8 @@ def check_scan(model: Any, shape: Sequence[int], name: str = "The images") -> No
 
     Raises:
         ValueError: If rank, channels or sides are others than the model takes; the message says what to do, such as
-            which `multiple` the preprocessing needs.
+            which `multiple` the preprocessing needs. If a layer would need more memory for one image than
+            `keras_uq.files.max_memory()`.
     """
     known, shape = _shape(model, "input_shape"), tuple(shape)
     if known is None:
@@ -120,6 +121,12 @@ def check_scan(model: Any, shape: Sequence[int], name: str = "The images") -> No
         raise ValueError(
             f"{name}: the model takes images of exactly {sides}. Received: {_sides(shape)}. Give the preprocessing "
             f"`size` or `crop` of these sides, as for its training images."
+        )
+    layer, limit = _largest(model, shape[1:]), max_memory()
+    if layer is not None and 4 * math.prod(layer[1]) > limit:
+        raise ValueError(
+            f"{name}: layer {shown(layer[0])} would return {layer[1]} for one image of {shape}, which needs "
+            f"{gibibytes(4 * math.prod(layer[1]))}; the limit is {gibibytes(limit)} (KERAS_UQ_MAX_MEMORY)."
         )
     if not _keeps(model, shape[1:]):
         spatial = len(shape) - 2
@@ -160,6 +167,16 @@ def _shape(model, name):
     except (AttributeError, ValueError):
         return None
     return shape if isinstance(shape, tuple) and all(side is None or isinstance(side, int) for side in shape) else None
+
+
+def _largest(model, shape):
+    """`(name, shape)` of the layer that returns most for one image `(*spatial, channels)`, or `None` if unknown."""
+    try:
+        outputs = {layer.name: layer.output for layer in model.layers}
+        shapes = keras.Model(model.inputs, outputs).compute_output_shape((1, *shape))
+        return max(shapes.items(), key=lambda item: math.prod(item[1]))
+    except Exception:  # Shared layers have several outputs; layers of strangers raise what they like.
+        return None
 
 
 def _output(model, shape):

@@ -4,15 +4,17 @@ import errno
 import json
 import os
 import re
+import shutil
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
 import keras
 
 from keras_uq._kinds import Flag, Integer, Items, argument, shown
-from keras_uq.files import BadFile, check, parse, replacing, sweep
+from keras_uq.files import BadFile, check, gibibytes, parse, replacing, sweep
 from keras_uq.inference.model_archive import check_model_archive, opened, read_member
 from keras_uq.inference.model_checks import bounded_weights, check_network
 from keras_uq.inference.quality import QualityCard
@@ -23,7 +25,7 @@ PREPROCESSING = "keras_uq/preprocessing.json"
 CHANNELS = "keras_uq/channels.json"
 QUALITY = "keras_uq/quality.json"
 WINDOW = "keras_uq/window.json"
-SIDES = Items(Integer(1, 16384), least=1)
+SIDES = Items(Integer(1, 16384), least=1, most=3)
 # Failures of the disk or the system, which say nothing about the model.
 SYSTEM = {
     getattr(errno, name)
@@ -99,6 +101,13 @@ def load_model(path: str | os.PathLike) -> keras.Model:
     path = Path(path)
     with opened(path) as archive:
         size = check_model_archive(archive, path)
+        unpacked, folder = sum(member.file_size for member in archive.infolist()), tempfile.gettempdir()
+    # Keras leaves its temporary folder behind when the disk is full.
+    if (free := shutil.disk_usage(folder).free) < unpacked:
+        raise OSError(
+            f"No space left on device: {path} needs {gibibytes(unpacked)} in {folder} while it is loaded, and "
+            f"{gibibytes(free)} are free. Make room, or set TMPDIR to another folder."
+        )
     if path.suffix != ".keras":
         raise BadFile(f"{path} holds a Keras model. Rename it to end in .keras, by which Keras knows its models.")
     try:
@@ -109,7 +118,7 @@ def load_model(path: str | os.PathLike) -> keras.Model:
     except Exception as error:  # Keras, its backends and HDF5 raise errors of many types.
         disk = _disk(error)
         if disk is not None:
-            raise _system(disk, f"the model file {path} was unpacked to {tempfile.gettempdir()}") from error
+            raise _system(disk, f"the model file {path} was unpacked to {folder}") from error
         raise BadFile(f"{path} {_reason(error)}") from error
     if not isinstance(model, keras.Model):
         raise BadFile(f"{path} cannot be loaded as a Keras model: it holds a {type(model).__name__}.")
@@ -188,7 +197,11 @@ def _reason(error):
     text = text if len(text) <= 300 else f"{text[:297]}..."
     if any(words in text for words in REFUSED):
         return f"is refused for safety: {text}"
+    if isinstance(error, (zipfile.BadZipFile, EOFError, zlib.error)):
+        return f"is damaged: a member cannot be read ({text}). Copy it again."
     if layers:
+        if re.search(r"not supported between|object is not|must be (?:real|str)|indices must", text):
+            text = f"it is of a wrong type ({text})"
         text = f"layer {shown(layers[-1][1])} ({layers[-1][0]}) has a setting that Keras refuses: {text}"
     elif isinstance(error, KeyError):
         text = f"a layer of its configuration (config.json) lacks the setting {text}"

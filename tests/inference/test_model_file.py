@@ -6,10 +6,12 @@ import io
 import json
 import os
 import re
+import shutil
 import struct
 import threading
 import time
 import tracemalloc
+import types
 import zipfile
 
 import h5py
@@ -240,6 +242,28 @@ def test_weights_are_counted_in_the_thread_that_loads():
     layers.Dense(2).build((None, 3))
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda layer: layer["drop"]["config"].update(rate="0.5"), r"layer 'drop' \(Dropout\).*of a wrong type"),
+        (lambda layer: layer["head"]["config"].update(activation="\x1b[2Jnope"), "identifier: .*nope"),
+    ],
+)
+def test_messages_are_of_words_and_printable(changed, change, message):
+    with pytest.raises(BadFile, match=message) as caught:
+        load_model(changed(change))
+    assert str(caught.value).isprintable()
+
+
+def test_a_directory_of_the_archive_that_lies_is_damage(changed):
+    path = changed()
+    raw = bytearray(path.read_bytes())
+    struct.pack_into("<I", raw, raw.find(b"PK\x01\x02") + 42, 2**31)
+    path.write_bytes(raw)
+    with pytest.raises(BadFile, match="x.keras is damaged: a member cannot be read"):
+        load_model(path)
+
+
 def test_nested_models_and_wrapped_layers_are_looked_into(changed):
     inner = {"class_name": "Conv2D", "module": "keras.layers", "config": {"name": "inner", "filters": 10**9}}
     with pytest.raises(BadFile, match="`filters` of layer 'inner'"):
@@ -314,6 +338,7 @@ def test_members_that_are_there_twice_are_refused(changed):
                 ['{"window": 5}', "{}", '{"window": ["a", 1]}', '{"window": [-1, 16]}', '{"window": []}'],
             ),
             (read_window, WINDOW, ['{"window": [16.5, 16]}', '{"window": [1000000, 16]}', '{"window": [true, true]}']),
+            (read_window, WINDOW, ['{"window": [8, 8, 8, 8]}']),
             (read_multilabel, CHANNELS, ['{"multilabel": 1}', '{"multilabel": "no"}', "{}"]),
             (read_quality, QUALITY, ["{}", '{"classes": [{"label": 1}]}']),
         )
@@ -398,6 +423,16 @@ def test_images_that_the_network_cannot_take_are_told():
         check_scan(keras.Model(image, layers.MaxPooling2D()(image)), (5, 32, 32, 1))
 
 
+def test_a_layer_that_needs_too_much_memory_is_named(monkeypatch):
+    image = keras.Input((None, None, 1))
+    hidden = layers.UpSampling2D(1000, name="bomb")(image)
+    model = keras.Model(image, layers.AveragePooling2D(1000)(hidden))
+    check_scan(model, (5, 3, 3, 1))  # 4 * 3000 * 3000 bytes are 34 MiB.
+    monkeypatch.setenv("KERAS_UQ_MAX_MEMORY", "30M")
+    with pytest.raises(ValueError, match=r"s.nii: layer 'bomb' would return \(1, 3000, 3000, 1\).*34.3 MiB"):
+        check_scan(model, (5, 3, 3, 1), "s.nii")
+
+
 class Unknowing(keras.Model):
     """A model that knows neither its shapes nor how to compute them."""
 
@@ -428,6 +463,13 @@ def test_a_failure_of_the_disk_is_not_blamed_on_the_model(changed, tmp_path, mon
         monkeypatch.setattr(keras.saving, "load_model", failing)
         with pytest.raises(OSError, match="^No space left on device while the model file .*x.keras was unpacked to"):
             load_model(path)
+
+
+def test_room_for_unpacking_is_looked_for_before(changed, monkeypatch):
+    path = changed()
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: types.SimpleNamespace(free=1024))
+    with pytest.raises(OSError, match=r"No space left on device: .*x.keras needs .* 1.0 KiB are free.*TMPDIR"):
+        load_model(path)
 
 
 @pytest.mark.parametrize("failing", ["save", "writestr"])
