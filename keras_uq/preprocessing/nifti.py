@@ -1,6 +1,7 @@
 """Read a NIfTI file from an untrusted source: the header is checked before memory is allocated."""
 
 import os
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -174,6 +175,36 @@ def _check_raw_header(path):
                     f"{path.name} declares that its voxels begin at byte {offset:g}; expected at least {least}, behind "
                     "the header.",
                 )
+            _check_turn(path, header)
+            _check_extensions(path, size, offset, "<" if header.endianness == "<" else ">")
+
+
+def _check_turn(path, header):
+    quaternion = np.array([float(header[name]) for name in ("quatern_b", "quatern_c", "quatern_d")])
+    if header["qform_code"] > 0 and not quaternion @ quaternion <= 1 + 1e-6:
+        raise BadScan(
+            "bad_affine",
+            f"{path.name} declares the rotation {quaternion.tolist()}; expected three numbers the squares of which add "
+            "up to at most 1.",
+        )
+
+
+def _check_extensions(path, size, offset, order):
+    """Check that each extension between header and voxels has a size that fits."""
+    with nibabel.openers.ImageOpener(path) as file:
+        file.seek(size)
+        if not file.read(4)[:1].strip(b"\0"):
+            return
+        place = size + 4
+        while place + 16 <= offset:
+            file.seek(place)
+            (length,) = struct.unpack(f"{order}i", file.read(4).ljust(4, b"\0"))
+            if length < 16 or place + length > offset:
+                raise BadScan(
+                    "unreadable",
+                    f"{path.name} holds an extension of {length} bytes; expected 16 or more, before its voxels.",
+                )
+            place += length
 
 
 def _check_header(path, image, max_bytes):

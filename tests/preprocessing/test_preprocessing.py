@@ -218,6 +218,7 @@ BROKEN = {
     "zero zoom": (80, "<f", (0.0,), "bad_zooms"),
     "nan zoom": (80, "<f", (float("nan"),), "bad_zooms"),
     "nan affine": (280, "<f", (float("nan"),), "bad_affine"),
+    "impossible rotation": (252, "<hh3f", (1, 1, 2.0, 2.0, 2.0), "bad_affine"),
     "singular affine": (280, "<4f", (0.0, 0.0, 0.0, 0.0), "bad_affine"),
     "complex voxels": (70, "<hh", (32, 64), "bad_dtype"),
     "huge shape": (42, "<hhh", (32000, 32000, 32000), "too_large"),
@@ -246,6 +247,19 @@ def test_axes_of_one_voxel_behind_the_third_are_dropped(tmp_path):
     nibabel.save(nibabel.Nifti1Image(np.zeros((2, 3, 4, 2, 2)), np.eye(4)), tmp_path / "time.nii.gz")
     with pytest.raises(BadScan, match=r"time.nii.gz has 5 axes, \(2, 3, 4, 2, 2\); expected a volume"):
         read_nifti(tmp_path / "time.nii.gz")
+
+
+@pytest.mark.parametrize(("length", "good"), [(48, True), (32, False), (-16, False), (0, False), (64, False)])
+def test_extensions_fit_between_header_and_voxels(tmp_path, length, good):
+    image = nibabel.Nifti1Image(np.arange(24, dtype="int16").reshape(2, 3, 4), np.eye(4))
+    image.header.extensions.append(nibabel.nifti1.Nifti1Extension(4, b"x" * 40))  # 48 bytes with its own header.
+    nibabel.save(image, tmp_path / "a.nii")
+    edited(tmp_path / "a.nii", 352, "<i", length)
+    if good:
+        np.testing.assert_array_equal(read_nifti(tmp_path / "a.nii").voxels, image.get_fdata())
+    else:
+        with pytest.raises(BadScan, match="a.nii holds an extension of"):
+            read_nifti(tmp_path / "a.nii")
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
