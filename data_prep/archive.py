@@ -76,6 +76,7 @@ class Archive:
         splits: Available splits, the default first: `{name: (cases, seed) -> names under train, validation, test}`.
         check: Function `(image, label) -> (code, detail) pairs` with the additional checks of this archive; both
             arguments are `Scan`.
+        in_space: Whether the affines of labels say where they lie. Where not, labels are paired voxel by voxel.
         pictures: Whether the cases are pictures. They have no voxel size, and their masks are also kept in full size.
     """
 
@@ -89,6 +90,7 @@ class Archive:
     read_geometry: Callable = read_geometry
     splits: dict = field(default_factory=lambda: {"patients": seeded_split()})
     check: Callable = lambda image, label: ()
+    in_space: bool = True
     pictures: bool = False
 
 
@@ -99,4 +101,4 @@ def digest_of(names: Iterable[str]) -> str:
 
 def natural(name: str) -> list[int | str]:
     """Return a key that sorts names by their numbers: `spleen_9` before `spleen_10`."""
-    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
+    return [int(part) if place % 2 else part for place, part in enumerate(re.split(r"([0-9]+)", name))]

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from data_prep.alignment import stacked
 from data_prep.archive import Archive, BadDataset, Case, digest_of
+from data_prep.checks import rounded
 from keras_uq.preprocessing import BadScan, Scan, read_geometry, read_nifti
 
 # Label values in the files; BraTS does not use 3.
@@ -65,21 +67,18 @@ def open_archive(folder: str | os.PathLike) -> Archive:
 
 def read_case(folder: Path) -> Scan:
     """Read the three sequences of a case as channels of one `Scan`, in the order of `SEQUENCES`."""
-    scans = [read_nifti(_file(folder, kind)) for kind in SEQUENCES]
-    first = scans[0]
-    for kind, scan in zip(SEQUENCES, scans):
-        if scan.voxels.shape != first.voxels.shape or not np.allclose(scan.affine, first.affine, atol=1e-3):
-            raise BadScan("shape_mismatch", f"{folder.name}: {kind} is not on the grid of {SEQUENCES[0]}.")
-    return Scan(np.stack([scan.voxels for scan in scans], axis=-1), first.affine, first.zooms, first.header)
+    paths = [_file(folder, kind) for kind in SEQUENCES]
+    return stacked([read_nifti(path) for path in paths], [path.name for path in paths])
 
 
 def read_label(path: Path) -> Scan:
     """Read the segmentation and map its values 0, 1, 2, 4 to 0 to 3. Raises `BadScan` for any other value."""
     scan = read_nifti(path)
-    values = np.unique(scan.voxels)
+    voxels = rounded(scan.voxels, path.name)
+    values = np.unique(voxels)
     if not np.isin(values, VALUES).all():
-        raise BadScan("unknown_label", f"{path.name} holds {values.tolist()}; expected {VALUES}.")
-    classes = np.searchsorted(VALUES, scan.voxels).astype("uint8")
+        raise BadScan("unknown_label", f"{path.name} holds {values[:10].tolist()}; expected {VALUES}.")
+    classes = np.searchsorted(VALUES, voxels).astype("uint8")
     return Scan(classes, scan.affine, scan.zooms, scan.header)
 
 

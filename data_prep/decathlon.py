@@ -1,15 +1,22 @@
 """Read any task in the layout of the Medical Segmentation Decathlon (Antonelli et al., 2022; Simpson et al., 2019)."""
 
+import collections
 import hashlib
-import json
 import os
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from data_prep.archive import Archive, BadDataset, Case, natural
-from keras_uq.files import sha256
+from keras_uq._kinds import Items, Mapping, Maybe, Text, shown
+from keras_uq.files import BadFile, check, parse, read, sha256
 
+# Fields of `dataset.json` that are read. Paths hold no NUL.
+FIELDS = {"labels": Mapping(Text()), "training": Items(Mapping(Text())), "modality": Maybe(Mapping(Text()))}
+PATH = Text(4000, r"[^\0]+", "the path of a file")
+ENTRY = {"image": PATH, "label": PATH}
 URL = "https://msd-for-monai.s3-us-west-2.amazonaws.com/{task}.tar"
 
 
@@ -51,6 +58,15 @@ def find_task(folder: str | os.PathLike) -> Path:
     )
 
 
+def is_task(folder: str | os.PathLike) -> bool:
+    """Whether a folder contains a description that lists training cases."""
+    try:
+        content = read(find_task(folder) / "dataset.json")
+    except (BadDataset, BadFile, OSError):
+        return False
+    return isinstance(content, dict) and "training" in content
+
+
 def open_archive(folder: str | os.PathLike) -> Archive:
     """Open a task as an `Archive`.
 
@@ -66,21 +82,32 @@ def open_archive(folder: str | os.PathLike) -> Archive:
     """
     folder = find_task(folder)
     description = folder / "dataset.json"
+    name = f"{folder.name}/dataset.json"
     try:
-        content = json.loads(description.read_text())
-        labels = {int(value): str(name) for value, name in content["labels"].items()}
-        entries = [(entry["image"], entry["label"]) for entry in content["training"]]
-        modality = str(next(iter((content.get("modality") or {"0": "unknown"}).values())))
-    except (OSError, json.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise BadDataset(f"{folder.name}/dataset.json is not a Decathlon description ({error!r}).") from error
-    cases = [Case(_case_name(image), _inside(folder, image), _inside(folder, label)) for image, label in entries]
+        content = check(_read(description, name), FIELDS, name, optional=("modality",), others=True)
+        entries = [check(entry, ENTRY, f"{name}, `training`", others=True) for entry in content["training"]]
+    except BadFile as error:
+        raise BadDataset(
+            f"{error} Expected the description of a Decathlon task: labels, and training with image and label of each "
+            "case."
+        ) from error
+    labels = {}
+    for text, label in content["labels"].items():
+        if not re.fullmatch(r"-?[0-9]{1,9}", text) or int(text) in labels:
+            raise BadDataset(f"{name}: expected whole numbers as keys of `labels`, each once. Received: {shown(text)}.")
+        labels[int(text)] = label
+    modalities = content.get("modality") or {"0": "unknown"}
+    cases = [
+        Case(case_name(entry["image"], name), _inside(folder, entry["image"]), _inside(folder, entry["label"]))
+        for entry in entries
+    ]
     if not cases:
-        raise BadDataset(f"{folder.name}/dataset.json lists no training case.")
-    names = [case.name for case in cases]
-    if len(set(names)) != len(names):
-        raise BadDataset(f"{folder.name}/dataset.json lists a case twice.")
+        raise BadDataset(f"{name} lists no training case.")
+    if 0 not in labels or len(labels) < 2:
+        raise BadDataset(f"{name}: expected `labels` with 0 for background and a class. Received: {shown(labels)}.")
+    check_names(cases, name)
     cases = tuple(sorted(cases, key=lambda case: natural(case.name)))
-    return Archive(folder.name, cases, labels, modality, sha256(description))
+    return Archive(folder.name, cases, labels, next(iter(modalities.values())), sha256(description))
 
 
 def check_archive(archive: str | os.PathLike) -> dict[str, Any]:
@@ -98,12 +125,51 @@ def check_archive(archive: str | os.PathLike) -> dict[str, Any]:
     return {"official_archive": md5 == task.md5, "archive_md5": md5, "official_md5": task.md5}
 
 
-def _case_name(image):
-    return PurePosixPath(image).name.removesuffix(".gz").removesuffix(".nii")
+def case_name(image: str, source: str) -> str:
+    """Return the name of a case, which is a folder of the prepared data.
+
+    Args:
+        image: Path of its image.
+        source: Description that errors name.
+
+    Raises:
+        BadDataset: If the image is no `.nii` or `.nii.gz`, or its name could be no folder or is not printable.
+    """
+    file = PurePosixPath(image).name
+    name = file.removesuffix(".gz").removesuffix(".nii")
+    if name == file or not file.endswith((".nii", ".nii.gz")):
+        raise BadDataset(f"{source}: expected images that end in .nii or .nii.gz. Received: {shown(image)}.")
+    if (
+        not name.isprintable()
+        or not name.strip(". ")
+        or name[0] == "."
+        or "\\" in image
+        or len(os.fsencode(name)) > 240
+    ):
+        raise BadDataset(
+            f"{source} names the image {shown(image)}. Expected a file name of printable characters, without a "
+            "backslash or a leading dot, of at most 240 bytes."
+        )
+    return name
+
+
+def check_names(cases: Iterable[Case], source: str) -> None:
+    """Raise `BadDataset` if two cases have one name."""
+    numbers = collections.Counter(case.name for case in cases)
+    twice = [name for name, number in numbers.items() if number > 1]
+    if twice:
+        raise BadDataset(f"{source} lists the case {shown(twice[0])} twice.")
+
+
+def _read(description, name):
+    try:
+        return parse(description.read_bytes(), name)
+    except OSError as error:
+        raise BadFile(f"{name} cannot be read ({error.strerror}).") from error
 
 
 def _inside(folder, entry):
     path = PurePosixPath(entry)
     if path.is_absolute() or ".." in path.parts:
-        raise BadDataset(f"{folder.name}/dataset.json names {entry!r}, which leads out of the folder.")
+        raise BadDataset(f"{folder.name}/dataset.json names {shown(entry)}, which leads out of the folder.")
     return folder.joinpath(*path.parts)

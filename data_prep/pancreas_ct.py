@@ -75,6 +75,7 @@ def open_archive(folder: str | os.PathLike) -> Archive:
         read_geometry=lambda first: _geometry(files[first]),
         splits={"patients": seeded_split(TEST, VALIDATION)},
         check=check_case,
+        in_space=False,
     )
 
 

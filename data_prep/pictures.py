@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from data_prep.archive import Archive, BadDataset, Case, digest_of, natural
+from data_prep.picture_files import pictures_in, read_mask, read_masks, read_picture
 from keras_uq.files import sha256
-from keras_uq.preprocessing import BadScan, Scan
 
 # Files of the collections: name -> (collection, URL or None if a login is needed, checksum or None).
 ISIC = "https://isic-challenge-data.s3.amazonaws.com/2018/"
@@ -32,8 +32,6 @@ FILES = {
     ),
 }
 
-# Masks contain 0 and 255; some contain values in between, from a conversion. Values above this are foreground.
-THRESHOLD = 127
 # Number of folds of the official 20 labelled images of DRIVE.
 FOLDS = 5
 
@@ -102,44 +100,6 @@ def check_archive(archive: str | os.PathLike, name: str) -> dict[str, Any]:
         return {"official_archive": None}
     digest = sha256(archive)
     return {"official_archive": f"sha256:{digest}" == checksum, "archive_sha256": digest, "official": checksum}
-
-
-def read_picture(path: Path) -> Scan:
-    """Read a picture as a `Scan` of one slice, uint8 `(width, height, 1, 3)`.
-
-    Grey pictures are converted to three equal channels; transparency is dropped.
-
-    Raises:
-        BadScan: With the code `missing`, `unreadable`, `truncated` or `too_large`.
-    """
-    return _scan(_decode(path, "RGB").transpose(1, 0, 2)[:, :, np.newaxis])
-
-
-def read_mask(path: Path) -> Scan:
-    """Read a mask as a `Scan`, `(width, height, 1)`, with 1 where the picture is brighter than half.
-
-    Raises:
-        BadScan: As `read_picture` does.
-    """
-    return _scan((_decode(path, "L") > THRESHOLD).T[:, :, np.newaxis].astype("uint8"))
-
-
-def read_masks(folder: str | os.PathLike) -> Scan:
-    """Read the union of all masks in a folder, one mask per nucleus, like `read_mask`.
-
-    Raises:
-        BadScan: As `read_picture` does; also `missing` if there is no mask, and `shape_mismatch` if sizes differ.
-    """
-    paths = sorted(_pictures(Path(folder), (".png",)))
-    if not paths:
-        raise BadScan("missing", f"{Path(folder).parent.name} has no PNG in its folder {Path(folder).name}.")
-    union = None
-    for path in paths:
-        mask = _decode(path, "L") > THRESHOLD
-        if union is not None and mask.shape != union.shape:
-            raise BadScan("shape_mismatch", f"Mask {path.name} is {mask.shape}, {paths[0].name} is {union.shape}.")
-        union = mask if union is None else union | mask
-    return _scan(union.T[:, :, np.newaxis].astype("uint8"))
 
 
 def split_counts(
@@ -215,33 +175,6 @@ def _drive_splits(cases):
     return {"images": fold(0), **{f"fold{number}": fold(number) for number in range(FOLDS)}}
 
 
-def _decode(path, mode):
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(path) as picture:
-            return np.asarray(picture.convert(mode))
-    except FileNotFoundError as error:
-        raise BadScan("missing", f"{path.name} does not exist.") from error
-    except Image.DecompressionBombError as error:
-        raise BadScan("too_large", f"{path.name} declares too many pixels ({error}).") from error
-    except UnidentifiedImageError as error:
-        raise BadScan("unreadable", f"{path.name} is not a picture.") from error
-    except (OSError, SyntaxError, ValueError) as error:  # Pillow raises all three for damaged files.
-        raise BadScan("truncated", f"{path.name} is damaged or ends early ({error}).") from error
-
-
-def _scan(voxels):
-    return Scan(voxels, np.eye(4), (1.0, 1.0, 1.0), header=None)
-
-
-def _pictures(folder, suffixes):
-    """Files with these suffixes, except hidden ones."""
-    if not folder.is_dir():
-        return []
-    return [path for path in folder.iterdir() if path.suffix.lower() in suffixes and path.name[0] not in "._"]
-
-
 def _below(folder, *parts, depth=3):
     """The first folder, up to `depth` levels below, that contains all of `parts` as folders."""
     for level in range(depth + 1):
@@ -275,19 +208,19 @@ def _drive_cases(root):
         masks = root / part / "1st_manual"
         if part == "test" and not masks.is_dir():
             continue  # The official archive has no vessel masks for the test images.
-        for path in _pictures(root / part / "images", (".tif", ".png")):
+        for path in pictures_in(root / part / "images", (".tif", ".png")):
             number = path.name.partition("_")[0]
             cases.append(Case(f"{number}_{part}", path, masks / f"{number}_manual1.gif", part))
     return cases
 
 
 def _bus2017_cases(root):
-    return [Case(path.stem, path, root / "GT" / path.name) for path in _pictures(root / "original", (".png",))]
+    return [Case(path.stem, path, root / "GT" / path.name) for path in pictures_in(root / "original", (".png",))]
 
 
 def _isic2018_cases(root):
     masks = root / "ISIC2018_Task1_Training_GroundTruth"
-    images = _pictures(root / "ISIC2018_Task1-2_Training_Input", (".jpg",))
+    images = pictures_in(root / "ISIC2018_Task1-2_Training_Input", (".jpg",))
     return [Case(path.stem, path, masks / f"{path.stem}_segmentation.png") for path in images]
 
 
@@ -298,7 +231,7 @@ def _cvc_cases(root):
     if metadata is not None:
         with open(metadata, newline="") as file:
             groups = {line["frame_id"]: line["sequence_id"] for line in csv.DictReader(file)}
-    images = _pictures(root / "Original", suffixes)
+    images = pictures_in(root / "Original", suffixes)
     return [Case(path.stem, path, root / "Ground Truth" / path.name, groups.get(path.stem)) for path in images]
 
 

@@ -4,84 +4,24 @@ import dataclasses
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
+import nibabel
 import numpy as np
 
-from data_prep import acdc, atlas, brats, decathlon, pancreas_ct, pictures, prostate
-from data_prep.archive import Archive, BadDataset
-from data_prep.checks import FATAL, Finding, Report, check_pair
-from data_prep.extract import extract
+from data_prep import decathlon, pictures
+from data_prep.alignment import turned
+from data_prep.archive import BadDataset
+from data_prep.checks import FATAL, KINDS, Finding, Report, check_pair, rounded
 from data_prep.prepared import Prepared, Writer
-from keras_uq.files import sha256
+from data_prep.sources import Content, archives_of, open_source
+from keras_uq._kinds import shown
+from keras_uq.files import write_text
 from keras_uq.preprocessing import BadScan, Preprocessing
 
-# A test that recognises the layout of an archive, and the function that opens it. If none matches, the pictures and
-# then the Decathlon are tried.
-LAYOUTS = (
-    (atlas.is_atlas, atlas.open_archive),
-    (acdc.is_acdc, acdc.open_archive),
-    (brats.is_brats, brats.open_archive),
-    (pancreas_ct.is_pancreas_ct, pancreas_ct.open_archive),
-    (prostate.is_promise12, prostate.open_promise12),
-    (prostate.is_prostatex, prostate.open_prostatex),
-)
-
-
-def open_source(source: str | os.PathLike, unpacked: str | os.PathLike) -> Archive:
-    """Open an archive of any known layout.
-
-    Args:
-        source: A folder, a `.tar` or `.zip` file of it, or a folder that contains only such files, which are unpacked
-            into one folder.
-        unpacked: Folder for unpacked archives. An archive that was unpacked before is not unpacked again.
-
-    Returns:
-        `Archive`.
-
-    Raises:
-        BadDataset: If the layout is unknown.
-        HostileArchive: If a file is unsafe to unpack (see `extract`).
-    """
-    folder, archives = Path(source), archives_of(source)
-    if archives:
-        folder = Path(unpacked) / folder.stem
-        if not folder.exists():
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            _unpack(archives, folder)
-    for matches, open_archive in LAYOUTS:
-        if matches(folder):
-            return open_archive(folder)
-    return pictures.open_archive(folder) or decathlon.open_archive(folder)
-
-
-def archives_of(source: str | os.PathLike) -> list[Path]:
-    """Return the archive files of a source: the file itself, or the files of a folder with only archives in it."""
-    source = Path(source)
-    if source.is_file():
-        return [source]
-    paths = [path for path in sorted(source.glob("*")) if not path.name.startswith(".")]
-    return paths if all(path.suffix in (".zip", ".tar") for path in paths) else []
-
-
-def _unpack(archives, folder):
-    """Unpack archives into one folder, which appears only when it is complete."""
-    if len(archives) == 1:
-        extract(archives[0], folder)
-        return
-    parts = folder.with_name(folder.name + ".parts")
-    shutil.rmtree(parts, ignore_errors=True)
-    (parts / "whole").mkdir(parents=True)
-    try:
-        for archive in archives:
-            extract(archive, parts / archive.stem)
-            for path in (parts / archive.stem).iterdir():
-                shutil.move(path, parts / "whole" / path.name)
-        os.replace(parts / "whole", folder)
-    finally:
-        shutil.rmtree(parts)
+# More findings than this that are alike share one line on the screen.
+ALIKE = 10
 
 
 def prepare(
@@ -118,11 +58,11 @@ def prepare(
         BadDataset: If a case has a fatal finding and `skip_bad` is not set. The message contains the report on all
             cases.
     """
-    source = Path(source)
-    archive = open_source(source, Path(output).parent / "unpacked")
+    source, unpacked = Path(source), Path(output).parent / "unpacked"
+    archive = open_source(source, unpacked)
     provenance, origin = {"archive": source.name}, {"official_archive": None}
     if source.is_file():
-        provenance["archive_sha256"] = sha256(source)
+        provenance["archive_sha256"] = Content(source, unpacked).digest
     for file in archives_of(source):
         checked = pictures.check_archive(file, archive.name) if archive.pictures else decathlon.check_archive(file)
         # The data are not official if any of the files is not.
@@ -131,9 +71,11 @@ def prepare(
     if max_cases is not None and max_cases < len(cases):
         chosen = np.random.default_rng(split_seed).permutation(len(cases))[:max_cases]
         cases = [cases[index] for index in sorted(chosen)]
-    unknown = set(foreground or ()) - set(labels)
+    unknown = set(foreground or ()) - (set(labels) - {0})
     if unknown:
-        raise BadDataset(f"`foreground` names the labels {sorted(unknown)}; {archive.name} has {labels}.")
+        raise BadDataset(
+            f"`foreground` names the labels {sorted(unknown)}; {archive.name} has {labels}, of which 0 is background."
+        )
     if split is not None and split not in archive.splits:
         raise BadDataset(f"{archive.name} cannot be split by {split!r}. Available splits: {', '.join(archive.splits)}.")
     if archive.pictures and preprocessing.size is None:
@@ -150,26 +92,49 @@ def prepare(
         "preprocessing": json.loads(preprocessing.to_json()),
         "description_sha256": archive.digest,
     }
-    writer = Writer(output, config)
-    report, good, digests = Report(cases=len(cases)), [], {}
-    for case in track(cases):
-        findings, digest = _prepare_case(case, archive, foreground, preprocessing, writer)
-        if digest is not None and digest in digests:
-            findings.append(Finding(case.name, "duplicate_image", f"The same image as {digests[digest]}."))
-        digests.setdefault(digest, case.name)
-        report.findings += findings
-        if not any(finding.severity == FATAL for finding in findings):
-            good.append(case)
-    if report.fatal and not skip_bad:
-        writer.discard()
+    _check_labels(labels, foreground)
+    with Writer(output, config) as writer:
+        report, good, digests = Report(cases=len(cases)), [], {}
+        for case in track(cases):
+            findings, digest = _prepare_case(case, archive, foreground, preprocessing, writer)
+            if digest is not None and digest in digests:
+                findings.append(Finding(case.name, "duplicate_image", f"The same image as {digests[digest]}."))
+            digests.setdefault(digest, case.name)
+            report.findings += findings
+            if not any(finding.severity == FATAL for finding in findings):
+                good.append(case)
+        if report.fatal and not skip_bad:
+            raise BadDataset(
+                f"{len(cases) - len(good)} of {len(cases)} cases cannot be used. Repair them, or skip them with "
+                f"--skip-bad.\n{_shortened(report, writer.folder)}"
+            )
+        sets = archive.splits[split or next(iter(archive.splits))](good, split_seed)
+        example = next(case for case in cases if case.name == sets["test"][0])
+        _write_example(example, archive, preprocessing, foreground, writer.partial / "example.npz")
+        return writer.finish(sets, report, origin)
+
+
+def _shortened(report, folder):
+    """The report for the screen. Where it leaves lines out, the whole is written to a file that it names."""
+    short = report.to_text(ALIKE)
+    if short == report.to_text():
+        return short
+    path = folder.with_name(f"{folder.name}.report.txt")
+    write_text(path, report.to_text())
+    return f"{short}All findings: {path}"
+
+
+def _check_labels(labels, foreground):
+    """Refuse label values that the prepared masks could not hold."""
+    if min(labels) < 0:
         raise BadDataset(
-            f"{len(cases) - len(good)} of {len(cases)} cases cannot be used. Repair them, or skip them with "
-            f"--skip-bad.\n{report.to_text()}"
+            f"Label values below 0 are no classes. Received: {sorted(labels)}. Renumber them in the labels."
         )
-    sets = archive.splits[split or next(iter(archive.splits))](good, split_seed)
-    example = next(case for case in cases if case.name == sets["test"][0])
-    _write_example(example, archive, preprocessing, foreground, writer.partial / "example.npz")
-    return writer.finish(sets, report, origin)
+    if not foreground and (sorted(labels) != list(range(len(labels))) or len(labels) > 256):
+        raise BadDataset(
+            f"Classes that stay apart are numbered 0, 1, 2, ... without gaps, up to 255. Received: {sorted(labels)}. "
+            "Renumber the labels, or merge them into one foreground (`foreground`)."
+        )
 
 
 def _prepare_case(case, archive, foreground, preprocessing, writer):
@@ -177,20 +142,47 @@ def _prepare_case(case, archive, foreground, preprocessing, writer):
     record = writer.record(case.name)
     if record is not None:
         return [Finding(case.name, *finding) for finding in record["notes"]["findings"]], record["notes"]["digest"]
+    try:
+        findings, scans = _read_case(case, archive)
+        if not scans:
+            return findings, None
+        image, label = scans
+        findings += check_pair(case.name, image, label, archive.labels, archive.modality, archive.in_space)
+        findings += [Finding(case.name, code, detail) for code, detail in archive.check(image, label)]
+        digest = hashlib.sha256(np.ascontiguousarray(image.voxels)).hexdigest()
+        if not any(finding.severity == FATAL for finding in findings):
+            _write_case(case, archive, foreground, preprocessing, writer, image, label, findings, digest)
+        return findings, digest
+    except OSError:
+        raise  # A full disk is no fault of the case.
+    except BadScan as error:
+        return [Finding(case.name, error.code if error.code in KINDS else "failed", str(error))], None
+    except Exception as error:
+        return [Finding(case.name, "failed", f"{type(error).__name__}: {shown(str(error))}.")], None
+
+
+def _read_case(case, archive):
+    """Findings, and image and label, both on the grid of the image; no scans if one cannot be read."""
     findings, scans = [], []
-    for read, path in ((archive.read_image, case.image), (archive.read_label, case.label)):
+    for read, path, codes in (
+        (archive.read_image, case.image, {}),
+        (archive.read_label, case.label, {"image_not_finite": "label_not_finite"}),
+    ):
         try:
             scans.append(read(path))
         except BadScan as error:
-            findings.append(Finding(case.name, error.code, str(error)))
+            findings.append(Finding(case.name, codes.get(error.code, error.code), str(error)))
     if findings:
-        return findings, None
+        return findings, []
     image, label = scans
-    findings = check_pair(case.name, image, label, archive.labels, archive.modality)
-    findings += [Finding(case.name, code, detail) for code, detail in archive.check(image, label)]
-    digest = hashlib.sha256(np.ascontiguousarray(image.voxels)).hexdigest()
-    if any(finding.severity == FATAL for finding in findings):
-        return findings, digest
+    on_grid = turned(image, label)
+    if on_grid is not label:
+        codes = ["".join(nibabel.aff2axcodes(scan.affine)) for scan in (label, image)]
+        findings.append(Finding(case.name, "label_turned", f"From {codes[0]} to {codes[1]}."))
+    return findings, [image, on_grid]
+
+
+def _write_case(case, archive, foreground, preprocessing, writer, image, label, findings, digest):
     classes = _classes(label, foreground)
     network_image, geometry = preprocessing.image(image.voxels, image.scaled_affine)
     mask = preprocessing.mask(classes, image.scaled_affine)
@@ -201,12 +193,16 @@ def _prepare_case(case, archive, foreground, preprocessing, writer):
         spacing |= dict(zip(("grid_z_mm", "grid_y_mm", "grid_x_mm"), geometry.spacing))
     notes = {"digest": digest, "findings": [[finding.code, finding.detail] for finding in findings]}
     writer.add(case.name, network_image, mask, spacing, notes, full)
-    return findings, digest
 
 
 def _classes(label, foreground):
-    classes = np.rint(label.voxels).astype("uint8")
-    return np.isin(classes, sorted(foreground)).astype("uint8") if foreground else classes
+    """Class numbers, uint8. Values are compared as they are, before they are narrowed."""
+    values = rounded(label.voxels, "The label")
+    if foreground:
+        return np.isin(values, sorted(foreground)).astype("uint8")
+    if values.dtype != np.uint8 and (values.min() < 0 or values.max() > 255):
+        raise BadScan("label_values", f"The label holds values from {values.min()} to {values.max()}.")
+    return values.astype("uint8")
 
 
 def _full_mask(classes):
@@ -215,7 +211,7 @@ def _full_mask(classes):
 
 def _write_example(case, archive, preprocessing, foreground, path):
     """Write one slice (the one with most foreground) after each preprocessing step, for visual checks."""
-    image, label = archive.read_image(case.image), archive.read_label(case.label)
+    _, (image, label) = _read_case(case, archive)
     unresized = dataclasses.replace(preprocessing, size=None, canvas=None, crop=None, multiple=1)
     mask = unresized.mask(_classes(label, foreground), image.scaled_affine)[..., 0] > 0
     index = int(np.argmax(mask.sum(axis=(1, 2))))

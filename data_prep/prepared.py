@@ -23,9 +23,25 @@ from typing import Any
 
 import numpy as np
 
-from keras_uq.files import sha256, write_text
+from keras_uq._kinds import Anything, Integer, Items, Mapping, Maybe, Number, Text
+from keras_uq.files import BadFile, check, read, sha256, stamp, sweep, write_text
 
 FORMAT = 1
+# Names that lead nowhere else, and hexadecimal digests.
+NAME = Text(255, r"(?!\.\.?$)[^/\0]+", "the name of a file")
+DIGEST = Text(64, r"[0-9a-f]+", "a hexadecimal digest")
+SETS = {"train": Items(NAME), "validation": Items(NAME), "test": Items(NAME)}
+# Fields of `dataset.json` that are read.
+FIELDS = {
+    "labels": Mapping(Text()),
+    "foreground": Maybe(Items(Integer())),
+    "fingerprint": DIGEST,
+    "split": Mapping(Items(NAME)),
+    "cases": Mapping(Mapping(DIGEST)),
+    "preprocessing": Mapping(Anything()),
+}
+RECORD = {"notes": Mapping(Anything()), "sha256": Mapping(DIGEST)}
+SPACING = {f"grid_{axis}_mm": Number(above=0, unit="mm") for axis in "zyx"}
 
 
 class DamagedData(ValueError):
@@ -46,17 +62,35 @@ class Writer:
         self.partial = self.folder.with_name(self.folder.name + ".partial")
         self.config = {"format": FORMAT, **config}
         recorded = self.partial / "config.json"
-        if recorded.exists() and json.loads(recorded.read_text()) != _plain(self.config):
+        if self.partial.exists() and not self._resumes(recorded):
             shutil.rmtree(self.partial)
         (self.partial / "cases").mkdir(parents=True, exist_ok=True)
+        sweep(self.partial)
         write_text(recorded, json.dumps(self.config, indent=2))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, trace):
+        # After an error the next preparation begins anew. An interrupted or killed one goes on where it was.
+        if kind is not None and issubclass(kind, Exception):
+            self.discard()
+
+    def _resumes(self, recorded):
+        try:
+            return read(recorded) == _plain(self.config)
+        except (BadFile, FileNotFoundError):
+            return False
 
     def record(self, case: str) -> dict[str, Any] | None:
         """Return the record of a case that an interrupted preparation finished, or `None`."""
+        path = self.partial / "cases" / case / "case.json"
         try:
-            return json.loads((self.partial / "cases" / case / "case.json").read_text())
-        except FileNotFoundError:
+            record = read(path)
+            check(record, RECORD, path, others=True)
+        except (BadFile, FileNotFoundError):
             return None
+        return record
 
     def add(
         self,
@@ -90,8 +124,18 @@ class Writer:
                 "Expected a float32 image (depth, height, width, channels) and a uint8 mask (depth, height, width, 1). "
                 f"Received: {image.dtype} {image.shape}, {mask.dtype} {mask.shape}."
             )
+        if not np.isfinite(image).all():
+            raise ValueError(f"The image of {case} is not finite after the preprocessing.")
         folder = self.partial / "cases" / case
-        folder.mkdir(exist_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)  # What a killed process left of this case.
+        try:
+            self._write(folder, case, image, mask, facts, notes, full)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+
+    def _write(self, folder, case, image, mask, facts, notes, full):
+        folder.mkdir()
         digests = {}
         for name, array in (("image", image), ("mask", mask), *([] if full is None else [("full", full)])):
             np.save(folder / f"{name}.npy", array, allow_pickle=False)
@@ -113,7 +157,7 @@ class Writer:
 
     def discard(self) -> None:
         """Delete the unfinished folder."""
-        shutil.rmtree(self.partial)
+        shutil.rmtree(self.partial, ignore_errors=True)
 
     def finish(self, split: dict[str, list[str]], report: Any, origin: dict[str, Any]) -> "Prepared":
         """Write the files about all cases, and rename the folder to its final name.
@@ -135,7 +179,7 @@ class Writer:
             columns = [column for column in records[0] if column not in ("sha256", "notes")]
             writer = csv.DictWriter(file, columns, extrasaction="ignore")
             writer.writeheader()
-            writer.writerows(records)
+            writer.writerows({**record, "case": _shielded(record["case"])} for record in records)
         report.write(self.partial)
         fingerprint = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
         described = {**content, "fingerprint": fingerprint, "origin": origin}
@@ -166,12 +210,15 @@ class Prepared:
 
     def __init__(self, folder: str | os.PathLike) -> None:
         self.folder = Path(folder)
+        path = self.folder / "dataset.json"
         try:
-            self.description = json.loads((self.folder / "dataset.json").read_text())
+            self.description = read(path)
+            fields = check(self.description, FIELDS, path, optional=("cases", "preprocessing"), others=True)
+            check(fields["split"], SETS, f"{path}, `split`")
         except FileNotFoundError:
             raise DamagedData(f"{self.folder} is not a prepared folder: it has no dataset.json.") from None
-        except json.JSONDecodeError as error:
-            raise DamagedData(f"{self.folder / 'dataset.json'} cannot be read ({error}). Prepare it again.") from error
+        except BadFile as error:
+            raise DamagedData(f"{error} So the prepared data cannot be read.") from error
         self.split = self.description["split"]
         self.fingerprint = self.description["fingerprint"]
         self.classes = 1 if self.description["foreground"] else len(self.description["labels"])
@@ -185,30 +232,53 @@ class Prepared:
         return self._open(case, "mask")
 
     def spacing(self, case: str) -> tuple[float, float, float]:
-        """Return the distances in millimetres between slices, rows and columns of the prepared arrays of a scan."""
-        record = json.loads((self.folder / "cases" / case / "case.json").read_text())
-        return tuple(record[name] for name in ("grid_z_mm", "grid_y_mm", "grid_x_mm"))
+        """Return the distances in millimetres between slices, rows and columns of the prepared arrays of a scan.
+
+        Raises:
+            KeyError: For a picture, which has none.
+            DamagedData: If `case.json` is missing or damaged.
+        """
+        path = self.folder / "cases" / case / "case.json"
+        try:
+            record = check(read(path), SPACING, path, optional=SPACING, others=True)
+        except (BadFile, OSError) as error:
+            raise DamagedData(f"{path} cannot be read: {error}. Prepare the data again.") from error
+        return tuple(record[name] for name in SPACING)
 
     def full_mask(self, case: str) -> np.ndarray:
         """Open the mask of a picture in its original size as a memory map, uint8 `(1, height, width, 1)`."""
         return self._open(case, "full")
 
-    def verify(self) -> None:
+    def verify(self, noted: dict[str, Any] | None = None) -> dict[str, Any]:
         """Read all files and compare them with the fingerprint.
+
+        Args:
+            noted: What an earlier call returned. Files that have not been written since are not read again.
+
+        Returns:
+            The stamp of each file, as JSON types.
 
         Raises:
             DamagedData: If a file differs; the message names the first case that does.
         """
+        noted = noted if isinstance(noted, dict) else {}
         content = {key: value for key, value in self.description.items() if key not in ("fingerprint", "origin")}
-        if hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest() != self.fingerprint:
+        fingerprint = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+        if fingerprint != self.description["fingerprint"]:
             raise DamagedData(f"{self.folder / 'dataset.json'} was changed after it was written. Prepare it again.")
+        stamps = {}
         for case, digests in self.description["cases"].items():
             for name, digest in digests.items():
-                file = self.folder / "cases" / case / f"{name}.npy"
-                if not file.exists() or sha256(file) != digest:
+                below = f"cases/{case}/{name}.npy"
+                try:
+                    stamps[below] = stamp(self.folder / below, noted.get(below))
+                except OSError:
+                    stamps[below] = {"sha256": None}
+                if stamps[below]["sha256"] != digest:
                     raise DamagedData(
                         f"{name} of case {case} in {self.folder} is missing or damaged. Prepare it again."
                     )
+        return stamps
 
     def _open(self, case, name):
         try:
@@ -219,3 +289,8 @@ class Prepared:
 
 def _plain(config):
     return json.loads(json.dumps(config))
+
+
+def _shielded(name):
+    """A name as text for spreadsheets, which run what begins like a formula."""
+    return f"'{name}" if name.startswith(("=", "+", "-", "@", "\t", "\r", "'")) else name

@@ -6,7 +6,17 @@ from pathlib import Path
 
 from data_prep.extract import extract
 from data_prep.transfer import DownloadError, fetch
+from keras_uq._kinds import Integer, Maybe, Text, shown
+from keras_uq.files import BadFile, check, parse
 
+# Fields of a series that are used. The first two become names of folders.
+ENTRY = {
+    "PatientID": Text(64, r"[A-Za-z0-9][A-Za-z0-9_.-]*", "a plain name"),
+    "SeriesInstanceUID": Text(64, r"[0-9]+(\.[0-9]+)*", "numbers with dots between them"),
+    "ImageCount": Integer(least=1, most=100_000),
+    "SeriesDescription": Maybe(Text()),
+}
+OPTIONAL = ("SeriesDescription",)
 BASE = "https://services.cancerimagingarchive.net/nbia-api/services/v1"
 
 
@@ -32,11 +42,14 @@ def list_series(collection: str, description: str | None = None, base: str = BAS
             f"{base}/getSeries", params={"Collection": collection, "format": "json"}, timeout=timeout
         )
         response.raise_for_status()
-        entries = response.json()
+        source = f"The answer of {base}"
+        entries = [
+            check(entry, ENTRY, source, OPTIONAL, others=True) for entry in _list(parse(response.content, source))
+        ]
     except (requests.exceptions.RequestException, ValueError) as error:
         raise DownloadError(f"{base} did not list the series of {collection} ({error}). Try later.") from error
     wanted = (description or "").lower()
-    series = [entry for entry in entries if wanted in entry.get("SeriesDescription", "").lower()]
+    series = [entry for entry in entries if wanted in (entry.get("SeriesDescription") or "").lower()]
     if not series:
         raise DownloadError(f"{collection} has no series{f' described as {description}' if description else ''}.")
     return sorted(series, key=lambda entry: (entry["PatientID"], entry["SeriesInstanceUID"]))
@@ -78,7 +91,7 @@ def fetch_series(
         raise DownloadError(
             f"The zip of series {uid} is damaged ({error}). It was deleted; run the download again."
         ) from error
-    if damaged is not None or images != int(entry["ImageCount"]):
+    if damaged is not None or images != entry["ImageCount"]:
         packed.unlink()
         reason = f"{damaged} is damaged" if damaged else f"it has {images} images instead of {entry['ImageCount']}"
         raise DownloadError(
@@ -111,3 +124,9 @@ def fetch_collection(
             print(f"{number} of {len(series)}: {entry['PatientID']}", flush=True)
         folders.append(fetch_series(entry, folder, base, progress))
     return folders
+
+
+def _list(value):
+    if not isinstance(value, list):
+        raise BadFile(f"expected a list of series, received {shown(value)}")
+    return value

@@ -92,6 +92,7 @@ def run_one(job, folder, store, tensorboard=None):
             CONSOLE.print(f"the same as {records.name_of(twin.folder)}")
             return
         _refuse_smaller(job, cell)
+        job.data.verify_once()
         work = _work_folder(job, cell)
         if job.training is None or _trained(job, work, store):
             _predict(job, cell, work, store)

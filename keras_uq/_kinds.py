@@ -149,29 +149,37 @@ class Choice(Kind):
 
 
 class Items(Kind):
-    """A list of values of one kind, `count` of them, or `least` or more. Read as a tuple."""
+    """A list of values of one kind, `count` of them, or from `least` to `most`. Read as a tuple."""
 
-    def __init__(self, kind: Kind, count: int | None = None, least: int = 0) -> None:
-        self.kind, self.count, self.least = kind, count, least
+    def __init__(self, kind: Kind, count: int | None = None, least: int = 0, most: int | None = None) -> None:
+        self.kind, self.count, self.least, self.most = kind, count, least, most
 
     def __str__(self):
-        number = f"{self.count} values" if self.count is not None else "a list"
-        if self.count is None and self.least:
+        number = "a list"
+        if self.count is not None:
+            number = f"{self.count} values"
+        elif self.most is not None:
+            number = f"a list of {self.least} to {self.most} values"
+        elif self.least:
             number = f"a list of {self.least} or more values"
         return f"{number}, each {self.kind}"
 
     def read(self, value):
         if isinstance(value, (str, bytes)) or not isinstance(value, Sequence):
             raise Mismatch
-        if len(value) < self.least or (self.count is not None and len(value) != self.count):
-            raise Mismatch
+        self._check_length(value)
         return tuple(map(self.kind.read, value))
 
     def parse(self, text):
-        values = tuple(map(self.kind.parse, text.split(",")))
-        if len(values) < self.least or (self.count is not None and len(values) != self.count):
+        values = text.split(",")
+        self._check_length(values)
+        return tuple(map(self.kind.parse, values))
+
+    def _check_length(self, values):
+        if self.count is not None and len(values) != self.count:
             raise Mismatch
-        return values
+        if len(values) < self.least or (self.most is not None and len(values) > self.most):
+            raise Mismatch
 
 
 class Maybe(Kind):
@@ -197,7 +205,7 @@ class Mapping(Kind):
         self.kind = kind
 
     def __str__(self):
-        return f"a dictionary of which each value is {self.kind}"
+        return "a dictionary" if isinstance(self.kind, Anything) else f"a dictionary of which each value is {self.kind}"
 
     def read(self, value):
         if not isinstance(value, dict) or not all(isinstance(name, str) for name in value):

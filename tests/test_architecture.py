@@ -89,7 +89,7 @@ def import_graph(*folders):
 
 def test_the_graph_holds_imports_of_submodules_of_names_and_inside_functions():
     graph = import_graph("keras_uq", "data_prep", "experiments")
-    assert {"data_prep.acdc", "data_prep.archive"} <= graph["data_prep.prepare"]
+    assert {"data_prep.acdc", "data_prep.archive"} <= graph["data_prep.sources"]
     assert "keras_uq.inference" in graph["keras_uq.callbacks.adaptive_epsilon"]
     assert "keras_uq.inference.nifti" in graph["keras_uq.inference.command"]
 

@@ -1,11 +1,17 @@
 """The cases that a table is trained and tested on, as every part of the experiments sees them."""
 
+import contextlib
 import hashlib
+import json
+import shutil
 
 import numpy as np
 
-from data_prep.prepared import Prepared
+from data_prep.prepared import DamagedData, Prepared
+from keras_uq.files import BadFile, read, write_text
 
+# File of a prepared folder that notes which arrays were compared with their sha256, and when.
+VERIFIED = "verified.json"
 PARTS = ("train", "validation", "test")
 
 
@@ -24,6 +30,32 @@ class Cases(Prepared):
         self.name = name
         self.modality = modality
         self.shifted = shifted
+        self._verified = False
+
+    def verify_once(self):
+        """Compare all arrays with the fingerprint, unless a process did so and no file has been written since.
+
+        Raises:
+            DamagedData: If one differs. The folder is then deleted, so that the next command prepares it again.
+        """
+        if self._verified:
+            return
+        path = self.folder / VERIFIED
+        try:
+            noted = read(path)
+        except (BadFile, OSError):
+            noted = None
+        try:
+            stamps = self.verify(noted)
+        except DamagedData as error:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            raise DamagedData(f"{error} It was deleted: the same command prepares the data again.") from error
+        if stamps != noted:
+            with contextlib.suppress(OSError):  # Without the note, the next process reads the arrays again.
+                write_text(path, json.dumps(stamps))
+        self._verified = True
+        if self.shifted is not None:
+            self.shifted.verify_once()
 
     @property
     def channels(self):

@@ -2,15 +2,20 @@
 
 import contextlib
 import dataclasses
-import fcntl
 import hashlib
 import json
 import os
+import shutil
+import warnings
 from pathlib import Path
+
+import filelock
 
 from data_prep import acdc, atlas, brats, decathlon, pancreas_ct, prostate, synthetic_ct, synthetic_nuclei
 from data_prep.pictures import COLLECTIONS
-from data_prep.prepare import archives_of, open_source, prepare
+from data_prep.prepare import prepare
+from data_prep.prepared import DamagedData, Prepared
+from data_prep.sources import Content, archives_of, open_source
 from experiments.choices import Patches
 from experiments.inputs.cases import Cases, SliceSplit
 from experiments.settings import preprocessing_of
@@ -82,6 +87,7 @@ def _prepared(source, dataset, table, settings, skip_bad, track):
     folder = cache_folder() / "prepared"
     with _alone(folder / "unpacked"):
         archive = open_source(source, folder / "unpacked")
+    content = Content(source, folder / "unpacked")
     if settings.split == "slices":
         _check_slices(table, settings, archive, dataset)
     patches = isinstance(settings.input, Patches)
@@ -98,14 +104,31 @@ def _prepared(source, dataset, table, settings, skip_bad, track):
         "layout": LAYOUT,
         "preprocessing": json.loads(steps.to_json()),
         **({"same_size": False} if patches else {}),
-        "source": [source.name, source.stat().st_size if source.is_file() else archive.digest],
+        "source": [source.name, content.digest],
     }
     key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
     output = folder / f"{dataset.replace('/', '_').replace(' ', '-')}-{key}"
     with _alone(output):
-        if not (output / "dataset.json").exists():
+        if not _is_prepared(output):
             prepare(source, output, steps, same_size=not patches, track=track, **choices)
+            if content.changed():
+                shutil.rmtree(output)
+                raise ValueError(f"{source} was changed while it was prepared. Run the command again.")
+    content.note()
     return output, archive.modality
+
+
+def _is_prepared(folder):
+    """Whether a prepared folder is there and can be opened. One that cannot be opened is deleted."""
+    if not folder.exists():
+        return False
+    try:
+        Prepared(folder)
+    except DamagedData as error:
+        warnings.warn(f"{error} It is prepared again.", stacklevel=2)
+        shutil.rmtree(folder)
+        return False
+    return True
 
 
 def _check_slices(table, settings, archive, dataset):
@@ -121,11 +144,22 @@ def _check_slices(table, settings, archive, dataset):
 
 @contextlib.contextmanager
 def _alone(output):
-    """One process at a time: two tables may be started side by side."""
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with open(output.with_name(output.name + ".lock"), "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    """One process at a time: two tables may be started side by side.
+
+    Where the file system has no locks, or cannot be written, nobody waits.
+    """
+    with contextlib.suppress(OSError):
+        output.parent.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(output.with_name(output.name + ".lock"))
+    try:
+        lock.acquire()
+    except (NotImplementedError, OSError):
         yield
+        return
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _synthetic(organ, patients):
@@ -133,12 +167,13 @@ def _synthetic(organ, patients):
     # The generator's own code is part of what its data are.
     digest = hashlib.sha256(Path(generator.__file__).read_bytes()).hexdigest()[:8]
     folder = cache_folder() / "generated" / f"synthetic_{organ}_{patients}_{digest}"
-    if not folder.exists():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        if organ == "nuclei":
-            synthetic_nuclei.write_collection(folder, patients)
-        else:
-            synthetic_ct.write_task(folder, organ, patients)
+    with _alone(folder):
+        if not folder.exists():
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            if organ == "nuclei":
+                synthetic_nuclei.write_collection(folder, patients)
+            else:
+                synthetic_ct.write_task(folder, organ, patients)
     return folder
 
 

@@ -42,16 +42,24 @@ def stamps(folder: str | os.PathLike, noted: Any = None) -> dict[str, dict[str, 
     """Return the stamp of every file of a folder, `{path below the folder: stamp}`, sorted, without hidden files.
 
     Args:
-        folder: Folder. Links are followed.
+        folder: Folder. Links are followed, a folder with several names under one of them.
         noted: Earlier stamps of this folder.
     """
     folder, noted = Path(folder), noted if isinstance(noted, dict) else {}
-    found = {}
+    found, walked = {}, {_identity(folder)}
     for root, folders, names in os.walk(folder, followlinks=True):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+        # A link may lead to a folder above it, or to one that was walked already.
+        inside = [(name, _identity(Path(root) / name)) for name in sorted(folders) if not name.startswith(".")]
+        folders[:] = [name for name, identity in inside if identity not in walked]
+        walked.update(identity for _, identity in inside)
         for name in names:
             path = Path(root) / name
             if not name.startswith(".") and path.is_file():
                 below = path.relative_to(folder).as_posix()
                 found[below] = stamp(path, noted.get(below))
     return dict(sorted(found.items()))
+
+
+def _identity(folder):
+    status = os.stat(folder)
+    return status.st_dev, status.st_ino

@@ -42,10 +42,11 @@ def parse(text: str | bytes, source: str | os.PathLike, once: bool = False) -> A
 
 
 def _fields(pairs):
-    fields = dict(pairs)
-    if len(fields) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"the field {shown(next(name for name in fields if names.count(name) > 1))} stands twice")
+    fields = {}
+    for name, value in pairs:
+        if name in fields:
+            raise ValueError(f"the field {shown(name)} stands twice")
+        fields[name] = value
     return fields
 
 

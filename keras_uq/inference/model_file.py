@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import re
+import shutil
 import tempfile
 import zipfile
 import zlib
@@ -13,7 +14,7 @@ from pathlib import Path
 import keras
 
 from keras_uq._kinds import Flag, Integer, Items, argument, shown
-from keras_uq.files import BadFile, check, parse, replacing, sweep
+from keras_uq.files import BadFile, check, gibibytes, parse, replacing, sweep
 from keras_uq.inference.model_archive import check_model_archive, opened, read_member
 from keras_uq.inference.model_checks import bounded_weights, check_network
 from keras_uq.inference.quality import QualityCard
@@ -24,7 +25,7 @@ PREPROCESSING = "keras_uq/preprocessing.json"
 CHANNELS = "keras_uq/channels.json"
 QUALITY = "keras_uq/quality.json"
 WINDOW = "keras_uq/window.json"
-SIDES = Items(Integer(1, 16384), least=1)
+SIDES = Items(Integer(1, 16384), least=1, most=3)
 # Failures of the disk or the system, which say nothing about the model.
 SYSTEM = {
     getattr(errno, name)
@@ -100,6 +101,13 @@ def load_model(path: str | os.PathLike) -> keras.Model:
     path = Path(path)
     with opened(path) as archive:
         size = check_model_archive(archive, path)
+        unpacked, folder = sum(member.file_size for member in archive.infolist()), tempfile.gettempdir()
+    # Keras leaves its temporary folder behind when the disk is full.
+    if (free := shutil.disk_usage(folder).free) < unpacked:
+        raise OSError(
+            f"No space left on device: {path} needs {gibibytes(unpacked)} in {folder} while it is loaded, and "
+            f"{gibibytes(free)} are free. Make room, or set TMPDIR to another folder."
+        )
     if path.suffix != ".keras":
         raise BadFile(f"{path} holds a Keras model. Rename it to end in .keras, by which Keras knows its models.")
     try:
@@ -110,7 +118,7 @@ def load_model(path: str | os.PathLike) -> keras.Model:
     except Exception as error:  # Keras, its backends and HDF5 raise errors of many types.
         disk = _disk(error)
         if disk is not None:
-            raise _system(disk, f"the model file {path} was unpacked to {tempfile.gettempdir()}") from error
+            raise _system(disk, f"the model file {path} was unpacked to {folder}") from error
         raise BadFile(f"{path} {_reason(error)}") from error
     if not isinstance(model, keras.Model):
         raise BadFile(f"{path} cannot be loaded as a Keras model: it holds a {type(model).__name__}.")

@@ -24,7 +24,7 @@ LEAST_SQUARES = 1e-30
 FINITE = Number(-1e100, 1e100)
 # What each field of `ClassQuality` may be, as an argument and in JSON.
 KINDS = {
-    "label": Integer(1, 65535),
+    "label": Integer(1, 255),
     "slope": FINITE,
     "intercept": FINITE,
     "r": Number(-1, 1),
@@ -206,7 +206,7 @@ class QualityCard:
             BadFile: If the text is no JSON, lacks a field, or holds an unknown one or a value that a field cannot have.
         """
         lines = parse(text, source, once=True)
-        check(lines, {"classes": Items(Mapping(Anything()), least=1)}, source)
+        check(lines, {"classes": Items(Mapping(Anything()), least=1, most=255)}, source)
         for number, line in enumerate(lines["classes"], start=1):
             check(line, KINDS, f"{source}, entry {number} of `classes`")
         try:

@@ -12,7 +12,7 @@ from data_prep import prepare as prepare_module
 from data_prep.archive import BadDataset, split_patients
 from data_prep.checks import KINDS, Report
 from data_prep.decathlon import find_task, open_archive
-from data_prep.prepare import prepare
+from data_prep.prepare import open_source, prepare
 from data_prep.prepared import DamagedData, Prepared
 from keras_uq.preprocessing import Preprocessing, read_nifti
 
@@ -232,6 +232,133 @@ def test_descriptions_that_are_none_are_refused(tmp_path, text):
     (tmp_path / "dataset.json").write_text(text)
     with pytest.raises(BadDataset, match=r"dataset\.json"):
         open_archive(tmp_path)
+
+
+def described(**changes):
+    content = {"labels": {"0": "b", "1": "o"}, "training": [{"image": "imagesTr/a.nii", "label": "labelsTr/a.nii"}]}
+    return {**content, **changes}
+
+
+FIELDS = {
+    "labels by name": ({"labels": {"background": 0}}, r"`labels` to be a dictionary.*Received: {'background': 0}"),
+    "another digit": ({"labels": {"0": "b", "²": "o"}}, r"whole numbers as keys of `labels`.*'²'"),
+    "a number twice": ({"labels": {"0": "b", "1": "o", "01": "o"}}, r"each once. Received: '01'"),
+    "no background": ({"labels": {"1": "o", "2": "t"}}, "with 0 for background"),
+    "a number for an image": (
+        {"training": [{"image": 5, "label": "a"}]},
+        r"expected `training`.*Received: \[{'image': 5",
+    ),
+    "no label": ({"training": [{"image": "a.nii"}]}, r"`training` lacks label"),
+    "NUL": ({"training": [{"image": "a\0.nii", "label": "a"}]}, "expected `image` to be the path of a file"),
+    "a long name": ({"training": [{"image": "x" * 300 + ".nii", "label": "a"}]}, "at most 240 bytes"),
+    "a folder": (
+        {"training": [{"image": "imagesTr", "label": "a"}]},
+        "that end in .nii or .nii.gz. Received: 'imagesTr'",
+    ),
+    "a line": ({"training": [{"image": "a\nb.nii", "label": "a"}]}, "printable characters"),
+    "a backslash": ({"training": [{"image": "imagesTr\\a.nii", "label": "a"}]}, "without a backslash"),
+    "a surrogate": ({"training": [{"image": "\udce9.nii", "label": "a"}]}, "printable characters"),
+    "markup": ({"training": [{"image": "../[/bold].nii", "label": "a"}]}, r"'../\[/bold\].nii', which leads out"),
+    "modality as text": ({"modality": "CT"}, "expected `modality` to be a dictionary"),
+}
+
+
+@pytest.mark.parametrize(("changes", "message"), FIELDS.values(), ids=FIELDS)
+def test_errors_of_a_description_name_the_field(tmp_path, changes, message):
+    (tmp_path / "dataset.json").write_text(json.dumps(described(**changes)))
+    with pytest.raises(BadDataset, match=message):
+        open_archive(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "content", ["[" * 200_000, "[]", "null", b"\xff\xfe", '{"labels": {"%s": "o"}}' % ("9" * 5000)]
+)
+def test_what_is_no_description_is_refused_by_name(tmp_path, content):
+    (tmp_path / "dataset.json").write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(BadDataset, match=r"dataset\.json"):
+        open_archive(tmp_path)
+
+
+def test_a_byte_order_mark_is_no_error(make_task):
+    folder = make_task()
+    (folder / "dataset.json").write_bytes(b"\xef\xbb\xbf" + (folder / "dataset.json").read_bytes())
+    assert len(open_archive(folder).cases) == 12
+
+
+@pytest.mark.parametrize("pattern", ["label{:04d}", "im{}"])
+def test_a_description_decides_before_the_names_of_files(make_task, tmp_path, pattern):
+    archive = open_source(make_task(pattern=pattern), tmp_path / "unpacked")
+    assert archive.name == "Task09_Spleen"
+    assert len(archive.cases) == 12
+
+
+@pytest.mark.parametrize("labels", [{0: "b", 5: "o"}, {0: "b", -1: "ignore", 1: "o"}, {0: "b", 256: "o"}])
+def test_labels_that_masks_cannot_hold_are_refused_before_any_case_is_read(make_task, tmp_path, labels):
+    folder = make_task()
+    content = json.loads((folder / "dataset.json").read_text())
+    content["labels"] = {str(value): name for value, name in labels.items()}
+    (folder / "dataset.json").write_text(json.dumps(content))
+    with pytest.raises(BadDataset, match=r"Received: \["):
+        prepare(folder, tmp_path / "out", STEPS)
+    assert not (tmp_path / "out.partial").exists()
+
+
+def test_an_organ_of_label_300_is_all_there(make_task, tmp_path):
+    expected = prepare(make_task(name="one"), tmp_path / "expected", STEPS, foreground={1})
+    folder = make_task(change=lambda number, arrays: arrays.update(label=arrays["label"].astype("int16") * 300))
+    content = json.loads((folder / "dataset.json").read_text())
+    content["labels"] = {"0": "background", "300": "spleen"}
+    (folder / "dataset.json").write_text(json.dumps(content))
+    data = prepare(folder, tmp_path / "out", STEPS, foreground={300})
+    assert data.description["cases"] == expected.description["cases"]
+
+
+def test_any_error_of_a_case_is_that_cases_finding(make_task, tmp_path, monkeypatch):
+    read = Preprocessing.image
+    numbers = iter(range(100))
+
+    def image(self, voxels, affine):
+        if next(numbers) == 1:
+            raise MemoryError("no room")
+        return read(self, voxels, affine)
+
+    monkeypatch.setattr(Preprocessing, "image", image)
+    with pytest.raises(
+        BadDataset, match=r"1 of 12 cases cannot be used.*\n.*\nfatal .* spleen_2  failed: MemoryError: 'no room'"
+    ):
+        prepare(make_task(), tmp_path / "out", STEPS, foreground={1})
+    assert not (tmp_path / "out.partial").exists()
+
+
+def test_many_findings_of_one_kind_are_one_line_and_a_file(make_task, tmp_path):
+    folder = make_task(cases=12)
+    for path in (folder / "imagesTr").glob("spleen_*"):
+        path.write_bytes(b"junk" * 100)
+    with pytest.raises(BadDataset) as caught:
+        prepare(folder, tmp_path / "out", STEPS, foreground={1})
+    assert "12 cases (spleen_1, spleen_10, spleen_11, ...)  unreadable" in str(caught.value)
+    assert len((tmp_path / "out.report.txt").read_text().splitlines()) == 13
+
+
+def test_a_raw_folder_of_nnunet_is_read(make_task, tmp_path):
+    folder = make_task()
+    expected = prepare(folder, tmp_path / "expected", STEPS, foreground={1})
+    for path in [*(folder / "imagesTr").iterdir()]:
+        if path.name.startswith("spleen"):
+            path.rename(path.with_name(path.name.replace(".nii.gz", "_0000.nii.gz")))
+    content = {"channel_names": {"0": "CT"}, "labels": {"background": 0, "spleen": 1}, "file_ending": ".nii.gz"}
+    (folder / "dataset.json").write_text(json.dumps({**content, "numTraining": 6}))
+    data = prepare(folder, tmp_path / "out", STEPS, foreground={1})
+    assert data.description["cases"] == expected.description["cases"]
+    for wrong, message in {
+        "regions": ({"labels": {"background": 0, "whole": [1, 2]}}, "Regions, which have several"),
+        "ignore": ({"labels": {"background": 0, "o": 1, "ignore": 2}}, "an ignore label"),
+        "ending": ({"file_ending": ".png"}, r"'.png' cannot be read"),
+        "channel": ({"channel_names": {"0": "T1", "1": "T2"}}, "has no imagesTr/spleen_1_0001.nii.gz"),
+    }.values():
+        (folder / "dataset.json").write_text(json.dumps({**content, **wrong}))
+        with pytest.raises(BadDataset, match=message):
+            open_source(folder, tmp_path / "unpacked")
 
 
 def test_a_task_unpacked_twice_is_found(make_task, tmp_path):

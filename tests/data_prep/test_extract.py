@@ -32,8 +32,7 @@ def test_hostile_members_are_refused(make_tar, tmp_path, member):
     archive = make_tar([("task/file", b"good"), member])
     with pytest.raises(HostileArchive, match=r"archive\.tar"):
         extract(archive, tmp_path / "out" / "task")
-    assert not (tmp_path / "out" / "task").exists()
-    assert not list((tmp_path / "out").iterdir())
+    assert not (tmp_path / "out").exists()
 
 
 def test_limits_on_size_and_number(make_tar, tmp_path):

@@ -39,6 +39,8 @@ def test_kinds_return_plain_types():
         (Choice("a"), "b"),
         (Items(Integer(), 2), (1,)),
         (Items(Integer()), "12"),
+        (Items(Integer(), least=1, most=2), ()),
+        (Items(Integer(), least=1, most=2), (1, 2, 3)),
         (Items(Integer()), {1: 2}),
         (Text(), b"a"),
         (Text(most=2), "abc"),

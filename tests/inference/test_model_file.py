@@ -6,10 +6,12 @@ import io
 import json
 import os
 import re
+import shutil
 import struct
 import threading
 import time
 import tracemalloc
+import types
 import zipfile
 
 import h5py
@@ -336,6 +338,7 @@ def test_members_that_are_there_twice_are_refused(changed):
                 ['{"window": 5}', "{}", '{"window": ["a", 1]}', '{"window": [-1, 16]}', '{"window": []}'],
             ),
             (read_window, WINDOW, ['{"window": [16.5, 16]}', '{"window": [1000000, 16]}', '{"window": [true, true]}']),
+            (read_window, WINDOW, ['{"window": [8, 8, 8, 8]}']),
             (read_multilabel, CHANNELS, ['{"multilabel": 1}', '{"multilabel": "no"}', "{}"]),
             (read_quality, QUALITY, ["{}", '{"classes": [{"label": 1}]}']),
         )
@@ -460,6 +463,13 @@ def test_a_failure_of_the_disk_is_not_blamed_on_the_model(changed, tmp_path, mon
         monkeypatch.setattr(keras.saving, "load_model", failing)
         with pytest.raises(OSError, match="^No space left on device while the model file .*x.keras was unpacked to"):
             load_model(path)
+
+
+def test_room_for_unpacking_is_looked_for_before(changed, monkeypatch):
+    path = changed()
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: types.SimpleNamespace(free=1024))
+    with pytest.raises(OSError, match=r"No space left on device: .*x.keras needs .* 1.0 KiB are free.*TMPDIR"):
+        load_model(path)
 
 
 @pytest.mark.parametrize("failing", ["save", "writestr"])

@@ -3,6 +3,7 @@
 import gzip
 import itertools
 import json
+import os
 import struct
 import subprocess
 import sys
@@ -208,12 +209,16 @@ def edited(path, offset, layout, *values):
 # Offsets of a NIfTI-1 header: dim 40, datatype 70, pixdim 76, srow_x 280.
 BROKEN = {
     "one axis": (40, "<h", (1,), "bad_rank"),
-    "five axes": (40, "<h", (5,), "bad_rank"),
+    "six axes": (40, "<7h", (6, 9, 8, 7, 2, 3, 1), "bad_rank"),
+    "voxels in the header": (108, "<f", (0.0,), "unreadable"),
+    "voxels at infinity": (108, "<f", (float("inf"),), "unreadable"),
+    "voxels in another file": (344, "4s", (b"ni1\0",), "unreadable"),
     "no voxel": (42, "<h", (0,), "bad_dims"),
     "negative side": (42, "<h", (-9,), "bad_dims"),
     "zero zoom": (80, "<f", (0.0,), "bad_zooms"),
     "nan zoom": (80, "<f", (float("nan"),), "bad_zooms"),
     "nan affine": (280, "<f", (float("nan"),), "bad_affine"),
+    "impossible rotation": (252, "<hh3f", (1, 1, 2.0, 2.0, 2.0), "bad_affine"),
     "singular affine": (280, "<4f", (0.0, 0.0, 0.0, 0.0), "bad_affine"),
     "complex voxels": (70, "<hh", (32, 64), "bad_dtype"),
     "huge shape": (42, "<hhh", (32000, 32000, 32000), "too_large"),
@@ -230,6 +235,78 @@ def test_lying_headers_are_refused_before_anything_is_read(write_scan, offset, l
     # nibabel itself refuses some of these headers.
     assert caught.value.code in (code, "unreadable")
     assert "scan" in str(caught.value)
+
+
+def test_axes_of_one_voxel_behind_the_third_are_dropped(tmp_path):
+    voxels = np.arange(2 * 3 * 4 * 2, dtype="float32").reshape(2, 3, 4, 1, 2)
+    nibabel.save(nibabel.Nifti1Image(voxels, np.eye(4)), tmp_path / "itk.nii.gz")
+    np.testing.assert_array_equal(read_nifti(tmp_path / "itk.nii.gz").voxels, voxels[:, :, :, 0])
+    assert read_geometry(tmp_path / "itk.nii.gz")[0] == (2, 3, 4, 2)
+    nibabel.save(nibabel.Nifti1Image(voxels[..., :1, 0], np.eye(4)), tmp_path / "one_channel.nii.gz")
+    assert read_nifti(tmp_path / "one_channel.nii.gz").voxels.shape == (2, 3, 4, 1)
+    nibabel.save(nibabel.Nifti1Image(np.zeros((2, 3, 4, 2, 2)), np.eye(4)), tmp_path / "time.nii.gz")
+    with pytest.raises(BadScan, match=r"time.nii.gz has 5 axes, \(2, 3, 4, 2, 2\); expected a volume"):
+        read_nifti(tmp_path / "time.nii.gz")
+
+
+@pytest.mark.parametrize(("length", "good"), [(48, True), (32, False), (-16, False), (0, False), (64, False)])
+def test_extensions_fit_between_header_and_voxels(tmp_path, length, good):
+    image = nibabel.Nifti1Image(np.arange(24, dtype="int16").reshape(2, 3, 4), np.eye(4))
+    image.header.extensions.append(nibabel.nifti1.Nifti1Extension(4, b"x" * 40))  # 48 bytes with its own header.
+    nibabel.save(image, tmp_path / "a.nii")
+    edited(tmp_path / "a.nii", 352, "<i", length)
+    if good:
+        np.testing.assert_array_equal(read_nifti(tmp_path / "a.nii").voxels, image.get_fdata())
+    else:
+        with pytest.raises(BadScan, match="a.nii holds an extension of"):
+            read_nifti(tmp_path / "a.nii")
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_nan_and_infinity_are_named_with_their_share(tmp_path, bad):
+    voxels = np.zeros((10, 10, 10), "float32")
+    voxels[0, 0, 0] = bad
+    nibabel.save(nibabel.Nifti1Image(voxels, np.eye(4)), tmp_path / "warped.nii.gz")
+    with pytest.raises(BadScan, match=r"warped.nii.gz: .*0.100%") as caught:
+        read_nifti(tmp_path / "warped.nii.gz")
+    assert caught.value.code == "image_not_finite"
+
+
+def test_voxels_of_a_tenth_of_a_micrometre_are_as_good_as_any(tmp_path):
+    nibabel.save(nibabel.Nifti1Image(np.zeros((3, 3, 3), "int16"), np.diag([1e-4, 1e-4, 1e-4, 1])), tmp_path / "a.nii")
+    assert read_nifti(tmp_path / "a.nii").zooms == pytest.approx((1e-4, 1e-4, 1e-4))
+
+
+@pytest.mark.parametrize(
+    ("name", "tool"), [("a.dcm", "dcm2niix"), ("a.mgz", "mri_convert"), ("a.NRRD", "3D Slicer"), ("a.hdr", "fslch")]
+)
+def test_other_formats_are_told_what_converts_them(tmp_path, name, tool):
+    (tmp_path / name).write_bytes(b"some bytes")
+    with pytest.raises(BadScan, match=f"convert it to .nii.gz with {tool}"):
+        read_nifti(tmp_path / name)
+
+
+def test_folders_and_pipes_are_no_scans(tmp_path):
+    (tmp_path / "folder.nii.gz").mkdir()
+    os.mkfifo(tmp_path / "pipe.nii")
+    os.symlink(tmp_path / "loop.nii", tmp_path / "loop.nii")
+    for name, message in {
+        "folder.nii.gz": "is a folder",
+        "pipe.nii": "no ordinary file",
+        "loop.nii": "loop.nii",
+    }.items():
+        with pytest.raises(BadScan, match=message):
+            read_nifti(tmp_path / name)
+
+
+def test_the_memory_limit_counts_voxels_as_float32(write_scan, monkeypatch):
+    """A byte a voxel on disk, and four more as network input."""
+    path = write_scan(np.ones((100, 100, 10), "uint8"))
+    monkeypatch.setenv("KERAS_UQ_MAX_MEMORY", str(100 * 100 * 10 * 5))
+    read_nifti(path)
+    monkeypatch.setenv("KERAS_UQ_MAX_MEMORY", str(100 * 100 * 10 * 5 - 1))
+    with pytest.raises(BadScan, match=r"100 x 100 x 10 voxels, which need 488.3 KiB .*KERAS_UQ_MAX_MEMORY"):
+        read_nifti(path)
 
 
 def test_a_lying_header_costs_no_memory(write_scan):
