@@ -6,6 +6,7 @@ import pytest
 from keras import layers, ops
 
 from keras_uq.inference import Ensemble, MCDropout, Predictor, SlidingWindow, TemperatureScaling
+from keras_uq.inference._forward import deterministic
 
 IMAGES = np.random.default_rng(0).random((3, 8, 8, 1)).astype("float32")
 NAN = float("nan")
@@ -340,7 +341,9 @@ def test_recurrent_dropout_rests_too():
 
 def test_noise_rests_while_dropout_is_sampled():
     keras.utils.set_random_seed(0)
-    noisy, plain = network(Forced(layers.GaussianNoise(0.9)), Always(0.5)), network(Always(0.5))
+    # Noise in the part before the first dropout, which is computed once, and in the part behind it.
+    noise = [Forced(layers.GaussianNoise(0.9)) for _ in range(2)]
+    noisy, plain = network(noise[0], Always(0.5), noise[1]), network(Always(0.5))
     plain.set_weights([variable.numpy() for variable in noisy.variables if "seed" not in variable.path])
     maps, expected = (MCDropout(model, samples=3, seed=0).predict(IMAGES) for model in (noisy, plain))
     np.testing.assert_allclose(maps.mean, expected.mean, atol=1e-6)
@@ -355,12 +358,18 @@ class Drawing(layers.Layer):
 
 
 @pytest.mark.parametrize("kind", MAKE)
-@pytest.mark.parametrize("where", ["before", "behind"])
+@pytest.mark.parametrize("where", ["before", "behind", "in a Lambda"])
 def test_random_numbers_of_custom_code_are_noticed(kind, where):
-    middle = [Drawing(), layers.Dropout(0.3)]
+    drawing = layers.Lambda(Drawing().call, name="Drawing") if where == "in a Lambda" else Drawing()
+    middle = [drawing, layers.Dropout(0.3)]
     model = network(*middle if where == "before" else middle[::-1])
-    with pytest.raises(ValueError, match=r"two predictions of the same images differ.*Drawing"):
+    with pytest.raises(ValueError, match=r"two predictions of the same images differ.*(Drawing|Lambda)"):
         MAKE[kind](model).predict(IMAGES)
+
+
+def test_a_model_of_keras_layers_is_predicted_as_it_is():
+    model = sampled()
+    assert deterministic(model) is model
 
 
 @pytest.mark.parametrize("make", [lambda model: Ensemble([model]), lambda model: MCDropout(model, 2, 0)])

@@ -11,7 +11,7 @@ from keras import layers
 from scipy import ndimage
 
 from keras_uq import models
-from keras_uq.inference import Ensemble, MCDropout, SlidingWindow, TemperatureScaling, window_starts
+from keras_uq.inference import Ensemble, MCDropout, SlidingWindow, TemperatureScaling, cut_window, window_starts
 
 
 def pointwise(rank=3, dropout=0.0):
@@ -256,6 +256,17 @@ def test_what_cannot_be_is_refused(unet, volume):
     with pytest.raises(ValueError, match="sees \\(14, 14, 14\\) cells of a window of \\(16, 16, 16\\)"):
         SlidingWindow(MCDropout(odd, 2), (16, 16, 16))
     SlidingWindow(MCDropout(odd, 2), (16, 16, 16), consistent=False).predict(volume)
+
+
+def test_windows_are_cut_within_the_image():
+    image = np.arange(30.0).reshape(5, 6, 1)
+    np.testing.assert_array_equal(cut_window(image, (3, 4), (2, 3))[..., 0], [[22, 23, 0], [28, 29, 0]])
+    for corner, window in (((-1, 0), (2, 2)), ((5, 0), (2, 2)), ((0,), (2, 2)), ((0, 0, 0), (2, 2, 2))):
+        with pytest.raises(ValueError, match="a corner within the image"):
+            cut_window(image, corner, window)
+    for name, value in (("size", 0), ("window", -1), ("stride", 0), ("size", 2.5), ("overlap", 1), ("overlap", -0.5)):
+        with pytest.raises(ValueError, match=f"window_starts expects `{name}`"):
+            window_starts(**{"size": 20, "window": 8, "overlap": 0.5, "stride": 1, name: value})
 
 
 def test_it_says_how_it_predicts(unet):
