@@ -145,7 +145,7 @@ class Choice(Kind):
 
 
 class Items(Kind):
-    """A list of values of one kind, `count` of them, or `least` or more. Read as a tuple."""
+    """A list or a NumPy array of values of one kind, `count` of them, or `least` or more. Read as a tuple."""
 
     def __init__(self, kind: Kind, count: int | None = None, least: int = 0) -> None:
         self.kind, self.count, self.least = kind, count, least
@@ -157,6 +157,7 @@ class Items(Kind):
         return f"{number}, each {self.kind}"
 
     def read(self, value):
+        value = value.tolist() if hasattr(value, "tolist") else value
         if isinstance(value, (str, bytes)) or not isinstance(value, Sequence):
             raise Mismatch
         if len(value) < self.least or (self.count is not None and len(value) != self.count):
@@ -184,6 +185,24 @@ class Maybe(Kind):
 
     def parse(self, text):
         return self.kind.parse(text)
+
+
+class Either(Kind):
+    """A value of one of a few kinds; read as the first that it is of."""
+
+    def __init__(self, *kinds: Kind) -> None:
+        self.kinds = kinds
+
+    def __str__(self):
+        return ", or ".join(map(str, self.kinds))
+
+    def read(self, value):
+        for kind in self.kinds:
+            try:
+                return kind.read(value)
+            except Mismatch:
+                continue
+        raise Mismatch
 
 
 class Mapping(Kind):
