@@ -96,6 +96,8 @@ class SegmentationLoss(keras.losses.Loss):
         check_numbers(self.name, y_true=y_true, y_pred=y_pred, **({} if mask is None else {"mask": mask}))
         if sample_weight is not None:
             check_numbers(self.name, sample_weight=sample_weight)
+            if not hasattr(sample_weight, "shape"):
+                sample_weight = keras.ops.convert_to_tensor(sample_weight, dtype=self.dtype)
             shape = tuple(keras.ops.shape(sample_weight))
             if len(shape) > 2 or (len(shape) == 2 and shape[1] != 1) or not _one_per_image(shape, y_pred):
                 raise ValueError(

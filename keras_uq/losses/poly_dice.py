@@ -156,6 +156,8 @@ def _epsilon_and_weight(sample_weight, y_pred):
     if sample_weight is None:
         return ops.zeros(ops.shape(y_pred)[:1]), None
     check_numbers('PolyDice(epsilon="per_image")', sample_weight=sample_weight)
+    if not hasattr(sample_weight, "shape"):
+        sample_weight = ops.convert_to_tensor(sample_weight, dtype="float32")
     shape = tuple(ops.shape(sample_weight))
     if len(shape) == 1:
         return sample_weight, None

@@ -198,12 +198,14 @@ def test_weights_of_images_are_numbers_of_at_least_0(loss, weights, message):
 
 def test_one_weight_for_all_images():
     loss, pair = losses.Dice(), random_pair()
-    np.testing.assert_allclose(float(loss(*pair, 0.5)), 0.5 * float(loss(*pair)), rtol=1e-6)
+    for weight in (0.5, [0.5, 0.5, 0.5]):
+        np.testing.assert_allclose(float(loss(*pair, weight)), 0.5 * float(loss(*pair)), rtol=1e-6)
 
 
 def test_epsilons_and_weights_of_images_are_checked_together():
     loss, pair = losses.PolyDice(epsilon="per_image"), random_pair()
-    assert np.isfinite(float(loss(*pair, np.array([[0.1, 1], [0.2, 0], [-0.4, 2]]))))
+    weighted = np.array([[0.1, 1], [0.2, 0], [-0.4, 2]])
+    assert float(loss(*pair, weighted.tolist())) == float(loss(*pair, weighted)) > 0
     with pytest.raises(ValueError, match="each `epsilon` to be a number above -0.5.* from -0.6"):
         loss(*pair, np.array([0.1, -0.6, 0.2]))
     with pytest.raises(ValueError, match="weights of at least 0"):
