@@ -149,7 +149,7 @@ class Choice(Kind):
 
 
 class Items(Kind):
-    """A list of values of one kind, `count` of them, or from `least` to `most`. Read as a tuple."""
+    """A list or a NumPy array of values of one kind, `count` of them, or from `least` to `most`. Read as a tuple."""
 
     def __init__(self, kind: Kind, count: int | None = None, least: int = 0, most: int | None = None) -> None:
         self.kind, self.count, self.least, self.most = kind, count, least, most
@@ -165,6 +165,7 @@ class Items(Kind):
         return f"{number}, each {self.kind}"
 
     def read(self, value):
+        value = value.tolist() if hasattr(value, "tolist") else value
         if isinstance(value, (str, bytes)) or not isinstance(value, Sequence):
             raise Mismatch
         self._check_length(value)
@@ -196,6 +197,24 @@ class Maybe(Kind):
 
     def parse(self, text):
         return self.kind.parse(text)
+
+
+class Either(Kind):
+    """A value of one of a few kinds; read as the first that it is of."""
+
+    def __init__(self, *kinds: Kind) -> None:
+        self.kinds = kinds
+
+    def __str__(self):
+        return ", or ".join(map(str, self.kinds))
+
+    def read(self, value):
+        for kind in self.kinds:
+            try:
+                return kind.read(value)
+            except Mismatch:
+                continue
+        raise Mismatch
 
 
 class Mapping(Kind):

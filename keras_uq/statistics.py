@@ -1,12 +1,17 @@
 """Confidence intervals and significance tests, as thin layers over `scipy.stats`."""
 
 import math
+import numbers
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
+
+from keras_uq._kinds import Flag, Integer, Number, argument, shown
+
+CONFIDENCE = Number(above=0, below=1)
 
 
 class Interval(NamedTuple):
@@ -22,14 +27,18 @@ def mean_interval(values: npt.ArrayLike, confidence: float = 0.95, normal: bool 
 
     Args:
         values: Numbers; NaN are ignored.
-        confidence: Confidence level of the interval.
+        confidence: Confidence level of the interval, in (0, 1).
         normal: Whether to use the normal distribution instead of t: `1.96 s / sqrt(n)` at 0.95. Use it for many values.
 
     Returns:
         `Interval`. A single value has no interval; without values the mean is NaN.
+
+    Raises:
+        ValueError: For what is no list of numbers, for infinity, and for a confidence outside (0, 1).
     """
-    values = np.asarray(values, dtype="float64")
-    values = values[~np.isnan(values)]
+    argument("mean_interval", "confidence", confidence, CONFIDENCE)
+    argument("mean_interval", "normal", normal, Flag())
+    values = _without_nan("mean_interval", "values", values)
     if len(values) == 0:
         return Interval(math.nan, math.nan, math.nan)
     mean = float(values.mean())
@@ -52,18 +61,22 @@ def paired_bootstrap(
     Args:
         first: One number per case, such as the scores of one network.
         second: Numbers of the same cases, such as the scores of another network.
-        resamples: Number of bootstrap samples.
-        confidence: Confidence level of the percentile interval.
+        resamples: Number of bootstrap samples, at least 1.
+        confidence: Confidence level of the percentile interval, in (0, 1).
         seed: Random seed of the resampling.
 
     Returns:
         `Interval` of `mean(first) - mean(second)`. Pairs with a NaN are ignored.
 
     Raises:
-        ValueError: If the lengths differ or no pair without NaN is left.
+        ValueError: If the lengths differ, no pair without NaN is left, a value is infinite or no number, or an option
+            is out of range.
     """
-    difference = _paired(first, second)
-    low, high = np.quantile(_resampled_means(difference, resamples, seed), [(1 - confidence) / 2, (1 + confidence) / 2])
+    argument("paired_bootstrap", "confidence", confidence, CONFIDENCE)
+    difference = _paired("paired_bootstrap", first, second)
+    low, high = np.quantile(
+        _resampled_means("paired_bootstrap", difference, resamples, seed), [(1 - confidence) / 2, (1 + confidence) / 2]
+    )
     return Interval(float(difference.mean()), float(low), float(high))
 
 
@@ -79,22 +92,50 @@ def paired_bootstrap_test(first: npt.ArrayLike, second: npt.ArrayLike, resamples
     Reference:
         Efron and Tibshirani (1993), Chapter 16; Mehrtash et al. (2020), Section VI-E, with 100 resamples.
     """
-    means = _resampled_means(_paired(first, second), resamples, seed)
+    means = _resampled_means("paired_bootstrap_test", _paired("paired_bootstrap_test", first, second), resamples, seed)
     return float(min(2 * min(np.mean(means <= 0), np.mean(means >= 0)), 1.0))
 
 
-def _paired(first, second):
+def _paired(caller, first, second):
     """Differences of the pairs that contain no NaN."""
-    first, second = np.asarray(first, dtype="float64"), np.asarray(second, dtype="float64")
-    if first.shape != second.shape or first.ndim != 1:
-        raise ValueError(f"Expected two lists of one length. Received: {first.shape} and {second.shape}.")
-    difference = (first - second)[~np.isnan(first - second)]
+    difference = _differences(caller, first, second)
     if len(difference) == 0:
-        raise ValueError("There is no pair without NaN to compare.")
+        raise ValueError(f"{caller} expects a pair without NaN or more. Received: no pair without NaN.")
     return difference
 
 
-def _resampled_means(values, resamples, seed):
+def _differences(caller, first, second):
+    first, second = _numbers(caller, "first", first), _numbers(caller, "second", second)
+    if first.shape != second.shape:
+        raise ValueError(f"{caller} expects two lists of one length. Received: {len(first)} and {len(second)} values.")
+    return (first - second)[~np.isnan(first - second)]
+
+
+def _numbers(caller, name, values):
+    """A list of numbers as float64, NaN included."""
+    array = np.asarray(values)
+    if array.dtype == object and array.ndim == 1 and all(isinstance(value, numbers.Real) for value in array):
+        array = array.astype("float64")
+    # A list without entries is of float64 too.
+    if array.ndim != 1 or array.dtype.kind not in "biuf":
+        raise ValueError(
+            f"{caller} expects `{name}` to be a list of numbers. Received: {shown(values)}, "
+            f"{array.dtype} of shape {array.shape}."
+        )
+    array = array.astype("float64")
+    if np.isinf(array).any():
+        raise ValueError(f"{caller} expects `{name}` to hold finite numbers, or NaN for none. Received: infinity.")
+    return array
+
+
+def _without_nan(caller, name, values):
+    array = _numbers(caller, name, values)
+    return array[~np.isnan(array)]
+
+
+def _resampled_means(caller, values, resamples, seed):
+    argument(caller, "resamples", resamples, Integer(least=1))
+    argument(caller, "seed", seed, Integer(least=0))
     draws = np.random.default_rng(seed).integers(0, len(values), (resamples, len(values)))
     return values[draws].mean(axis=1)
 
@@ -137,10 +178,10 @@ def anova(groups: Sequence[npt.ArrayLike]) -> GroupTest:
     Reference:
         Kethavath et al. (2025), Section 4.3.
     """
-    groups = [values[~np.isnan(values)] for values in (np.asarray(group, dtype="float64") for group in groups)]
+    groups = [_without_nan("anova", f"groups[{number}]", group) for number, group in enumerate(groups)]
     if len(groups) < 2 or min(len(values) for values in groups) < 2:
         raise ValueError(
-            f"Expected two groups or more of two values or more. Received: {[len(values) for values in groups]}."
+            f"anova expects two groups or more of two values or more. Received: {[len(values) for values in groups]}."
         )
     everything = np.concatenate(groups)
     total = np.sum((everything - everything.mean()) ** 2)
@@ -167,13 +208,16 @@ def friedman(groups: Sequence[npt.ArrayLike]) -> GroupTest:
     Reference:
         Friedman (1937); Kendall and Babington Smith (1939).
     """
+    groups = [_numbers("friedman", f"groups[{number}]", group) for number, group in enumerate(groups)]
     if len({len(group) for group in groups}) > 1 or len(groups) < 3:
-        raise ValueError(f"Expected three groups or more of one length. Received: {[len(group) for group in groups]}.")
-    table = np.asarray(groups, dtype="float64")
+        raise ValueError(
+            f"friedman expects three groups or more of one length. Received: {[len(group) for group in groups]} values."
+        )
+    table = np.array(groups)
     table = table[:, ~np.isnan(table).any(axis=0)]
     cases = table.shape[1]
     if cases < 2:
-        raise ValueError(f"Expected two or more cases without NaN. Received: {cases}.")
+        raise ValueError(f"friedman expects two or more cases without NaN. Received: {cases}.")
     if np.all(np.ptp(table, axis=0) == 0):
         return GroupTest(math.nan, math.nan, math.nan, len(table), cases)
     statistic, p = stats.friedmanchisquare(*table)
@@ -206,9 +250,9 @@ def rank_sum(first: npt.ArrayLike, second: npt.ArrayLike) -> PairTest:
     Reference:
         Yeung et al. (2021), Section III-E; the p of 6e-8 that they print is this test's for two separate samples of 20.
     """
-    first, second = (_without_nan(values) for values in (first, second))
+    first, second = _without_nan("rank_sum", "first", first), _without_nan("rank_sum", "second", second)
     if not len(first) or not len(second):
-        raise ValueError(f"Expected two samples with values. Received: {len(first)} and {len(second)}.")
+        raise ValueError(f"rank_sum expects two samples with values. Received: {len(first)} and {len(second)}.")
     statistic, p = stats.ranksums(first, second)
     return PairTest(float(statistic), float(p), len(first) + len(second))
 
@@ -229,16 +273,8 @@ def signed_rank(first: npt.ArrayLike, second: npt.ArrayLike) -> PairTest:
     Reference:
         Wilcoxon (1945). Pairs without a difference are dropped, which is SciPy's default.
     """
-    first, second = np.asarray(first, dtype="float64"), np.asarray(second, dtype="float64")
-    if first.shape != second.shape or first.ndim != 1:
-        raise ValueError(f"Expected two lists of one length. Received: {first.shape} and {second.shape}.")
-    difference = _without_nan(first - second)
+    difference = _differences("signed_rank", first, second)
     if not np.any(difference):
         return PairTest(math.nan, math.nan, len(difference))
     statistic, p = stats.wilcoxon(difference)
     return PairTest(float(statistic), float(p), len(difference))
-
-
-def _without_nan(values):
-    values = np.asarray(values, dtype="float64")
-    return values[~np.isnan(values)]

@@ -139,3 +139,44 @@ def test_p_of_the_paired_bootstrap_is_twice_the_smaller_tail():
     assert paired_bootstrap_test([1.0, math.nan, 2.0], [0.5, 3.0, 1.0], resamples=100) == 0
     with pytest.raises(ValueError, match="no pair"):
         paired_bootstrap_test([math.nan], [1.0])
+
+
+TWO = ([0.1, 0.2, 0.4], [0.2, 0.1, 0.3])
+REFUSED = {
+    "text": (lambda: mean_interval(["a"]), "mean_interval expects `values` to be a list of numbers.*U1"),
+    "None": (lambda: mean_interval([0.1, None]), "mean_interval expects `values` to be a list of numbers"),
+    "a number": (lambda: mean_interval(0.5), "mean_interval expects `values` to be a list"),
+    "a table": (lambda: mean_interval([[0.5]]), "mean_interval expects `values` to be a list"),
+    "infinity": (lambda: mean_interval([0.5, math.inf]), "finite numbers.*infinity"),
+    "all of it": (lambda: mean_interval([0.5], 1.0), "mean_interval expects `confidence`.*confidence=1.0"),
+    "percent": (lambda: paired_bootstrap(*TWO, confidence=95), "paired_bootstrap expects `confidence`"),
+    "NaN": (lambda: paired_bootstrap(*TWO, confidence=math.nan), "paired_bootstrap expects `confidence`"),
+    "normal": (lambda: mean_interval([0.5], normal="yes"), "mean_interval expects `normal`"),
+    "resamples": (lambda: paired_bootstrap(*TWO, resamples=0), "paired_bootstrap expects `resamples`"),
+    "half": (
+        lambda: paired_bootstrap_test(*TWO, resamples=0.5),
+        "paired_bootstrap_test expects `resamples`",
+    ),
+    "seed": (lambda: paired_bootstrap_test(*TWO, seed=-1), "paired_bootstrap_test expects `seed`"),
+    "pairs of infinities": (
+        lambda: signed_rank([math.inf, 1, 2], [math.inf, 2, 3]),
+        "signed_rank expects `first` to hold finite numbers",
+    ),
+    "infinite ranks": (lambda: rank_sum([1, math.inf], [2]), "rank_sum expects `first` to hold finite"),
+    "groups": (lambda: anova([[1, 2], [1, math.inf]]), r"anova expects `groups\[1\]` to hold finite"),
+    "cases": (
+        lambda: friedman([[1, 2], ["a", "b"], [1, 2]]),
+        r"friedman expects `groups\[1\]` to be a list",
+    ),
+}
+
+
+@pytest.mark.parametrize(("call", "message"), REFUSED.values(), ids=REFUSED)
+def test_what_is_no_list_of_numbers_and_options_out_of_range_are_refused(call, message):
+    with pytest.raises(ValueError, match=f"{message}"):
+        call()
+
+
+def test_numbers_of_a_table_with_text_are_numbers():
+    assert mean_interval(np.array([1, 2.0, math.nan], dtype=object)).mean == 1.5
+    assert math.isnan(mean_interval([]).mean)

@@ -3,17 +3,25 @@
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 import numpy as np
 import numpy.typing as npt
 
+from keras_uq._kinds import Anything, Choice, Integer, Items, Mapping, Number, argument, shown
+from keras_uq.callbacks.per_image_data import check_images
+from keras_uq.files import check
 from keras_uq.inference import MCDropout, UncertaintyMaps
 
-MEASURES = ("mutual_information", "variance", "entropy")
-REGIONS = ("gt", "pred", "union", "all")
+MEASURES = Choice("mutual_information", "variance", "entropy")
+REGIONS = Choice("gt", "pred", "union", "all")
+PERCENTILE = Number(0, 100)
+SENSITIVITY = Number(above=0)
+EPSILON_RANGE = Items(Number(above=-0.5), count=2)
+# What `get_state` returns.
+STATE = {"last": Items(Integer(least=-1)), "refreshes": Items(Mapping(Anything()))}
 # Added to the standard deviation of the difficulties before it divides.
 TINY = 1e-9
 
@@ -33,7 +41,7 @@ def adaptive_epsilon(
         percentile: Percentile of the difficulties that gives `D_p`. An image of this difficulty gets the middle of the
             range.
         sensitivity: Number above 0 that sets how fast epsilon rises with the difficulty.
-        epsilon_range: `(low, high)`.
+        epsilon_range: `(low, high)`, both above -1/2.
 
     Returns:
         float64 array `(images,)`. It holds the middle of the range for an image of unknown difficulty, and for every
@@ -42,8 +50,14 @@ def adaptive_epsilon(
     Reference:
         Hiroike (2026), Eq. 11 and 12, with the standard deviation of the population.
     """
-    difficulty = np.asarray(difficulty, dtype="float64")
-    low, high = epsilon_range
+    low, high = _checked_rule("adaptive_epsilon", percentile, sensitivity, epsilon_range)
+    difficulty = np.asarray(difficulty)
+    if difficulty.dtype.kind not in "iuf" or difficulty.ndim != 1 or np.isinf(difficulty).any():
+        raise ValueError(
+            "adaptive_epsilon expects `difficulty` to hold one finite number per image, or NaN. "
+            f"Received: {difficulty.dtype} {difficulty.shape}{', with infinity' * (difficulty.dtype.kind == 'f')}."
+        )
+    difficulty = difficulty.astype("float64")
     measured = difficulty[~np.isnan(difficulty)]
     if not len(measured):
         return np.full(difficulty.shape, (low + high) / 2)
@@ -53,69 +67,16 @@ def adaptive_epsilon(
     return low + (high - low) * 0.5 * (1 + np.tanh(0.5 * sensitivity * normalised))
 
 
-class PerImageData(keras.utils.PyDataset):
-    """Batches `(images, masks, epsilon)` for `PolyDice(epsilon="per_image")`, shuffled anew in each epoch.
-
-    Another data set works with `AdaptiveEpsilon` if it has the same interface: `cases` (one entry per image),
-    `plain(ids)` (images and masks without augmentation), `epoch`, and `epsilon_of`, a function that the callback
-    replaces and that every batch calls.
-
-    Args:
-        images: `(images, *spatial, channels)`, an array or a memory map.
-        masks: `(images, *spatial, classes)`, an array or a memory map.
-        batch_size: Number of images per batch.
-        seed: Random seed; the order of the images is a function of it and of `epoch`.
-        augment: Function `(image, mask, rng) -> (image, mask)` applied to each image, or `None`.
-
-    Pass it to `fit` with `shuffle=False`, because it shuffles its images itself. It uses one worker: several workers
-    would prepare batches before the epoch begins, with the epsilons of the previous epoch.
-    """
-
-    def __init__(
-        self,
-        images: np.ndarray,
-        masks: np.ndarray,
-        batch_size: int = 8,
-        seed: int = 0,
-        augment: Callable[..., tuple[np.ndarray, np.ndarray]] | None = None,
-    ) -> None:
-        super().__init__(workers=1)
-        if len(images) != len(masks):
-            raise ValueError(f"Expected as many masks as images. Received: {len(images)} and {len(masks)}.")
-        self.images, self.masks = images, masks
-        self.batch_size = batch_size
-        self.seed = seed
-        self.augment = augment
-        self.epoch = 0
-        self.cases = range(len(images))
-        self.epsilon_of = no_epsilon
-
-    def __len__(self):
-        return -(-len(self.cases) // self.batch_size)
-
-    def __getitem__(self, number):
-        order = np.random.default_rng([self.seed, self.epoch]).permutation(len(self.cases))
-        ids = order[number * self.batch_size : (number + 1) * self.batch_size]
-        images, masks = self.plain(ids)
-        if self.augment is not None:
-            pairs = [
-                self.augment(image, mask, np.random.default_rng([self.seed, self.epoch, index]))
-                for image, mask, index in zip(images, masks, ids)
-            ]
-            images, masks = (np.stack(parts) for parts in zip(*pairs))
-        return images, masks, self.epsilon_of(ids).astype("float32")
-
-    def plain(self, ids: Sequence[int] | np.ndarray) -> Iterator[np.ndarray]:
-        """Return two arrays, the images and the masks of these numbers, without augmentation."""
-        return (
-            np.stack([np.asarray(array[index], dtype="float32") for index in ids])
-            for array in (self.images, self.masks)
+def _checked_rule(caller, percentile, sensitivity, epsilon_range):
+    """The two ends of the range, after a check of all three arguments."""
+    argument(caller, "percentile", percentile, PERCENTILE)
+    argument(caller, "sensitivity", sensitivity, SENSITIVITY)
+    low, high = argument(caller, "epsilon_range", epsilon_range, EPSILON_RANGE)
+    if low > high:
+        raise ValueError(
+            f"{caller} expects `epsilon_range` to be (low, high), low first. Received: epsilon_range={epsilon_range!r}."
         )
-
-
-def no_epsilon(ids: Sequence[int] | np.ndarray) -> np.ndarray:
-    """Return epsilon 0 for every image, which is used before the first refresh."""
-    return np.zeros(len(ids))
+    return epsilon_range
 
 
 class AdaptiveEpsilon(keras.callbacks.Callback):
@@ -135,7 +96,7 @@ class AdaptiveEpsilon(keras.callbacks.Callback):
             `epoch`.
         start_epoch: The first refresh takes place before this epoch, counted from 1. Until then every epsilon is 0.
         every: Number of epochs between refreshes.
-        samples: Number of Monte Carlo samples per image.
+        samples: Number of Monte Carlo samples per image, at least 2 (1 for the entropy).
         measure: Map that measures uncertainty: `"mutual_information"`, `"variance"` (mean over classes) or `"entropy"`.
         region: Region over which the map is averaged: `"gt"`, the labelled foreground; `"pred"`, the predicted
             foreground; `"union"`, both; or `"all"`, the whole image. `"gt"` and `"pred"` replace each other if one is
@@ -159,7 +120,8 @@ class AdaptiveEpsilon(keras.callbacks.Callback):
     `refresh_seconds`. `callbacks.Resume` saves and restores the state of this callback.
 
     Raises:
-        ValueError: For an invalid option, and at the start of training if the loss is not `PolyDice("per_image")`.
+        ValueError: For an invalid option, at the start of training if the loss is not `PolyDice("per_image")`, and at a
+            refresh for images that are not finite.
 
     Reference:
         Hiroike (2026), Section 3.4 and Eq. 7 to 12. The thesis gives no values for these parameters; the defaults are
@@ -183,21 +145,25 @@ class AdaptiveEpsilon(keras.callbacks.Callback):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        low, high = epsilon_range
-        for name, value, options in (
+        for name, value, kind in (
+            ("start_epoch", start_epoch, Integer(least=1)),
+            ("every", every, Integer(least=1)),
             ("measure", measure, MEASURES),
+            # One sample has no variance, and no mutual information.
+            ("samples", samples, Integer(least=1 if measure == "entropy" else 2)),
             ("region", region, REGIONS),
-            ("statistics", statistics, ("dataset", "batch")),
+            ("statistics", statistics, Choice("dataset", "batch")),
+            ("subset", subset, Number(above=0, most=1)),
+            ("batch_size", batch_size, Integer(least=1)),
+            ("seed", seed, Integer(least=0)),
         ):
-            if value not in options:
-                raise ValueError(f"`{name}` must be one of {options}. Received: {name}={value!r}.")
-        if not -0.5 < low <= high:
-            raise ValueError(f"Expected -1/2 < low <= high. Received: epsilon_range={epsilon_range!r}.")
-        if not 0 < subset <= 1 or start_epoch < 1 or every < 1 or not 0 <= percentile <= 100 or not sensitivity > 0:
+            argument("AdaptiveEpsilon", name, value, kind)
+        low, high = _checked_rule("AdaptiveEpsilon", percentile, sensitivity, epsilon_range)
+        missing = [name for name in ("cases", "plain", "epsilon_of", "epoch") if not hasattr(data, name)]
+        if missing or not len(data.cases):
             raise ValueError(
-                "Expected 0 < subset <= 1, start_epoch and every of at least 1, a percentile in [0, 100] and a "
-                f"positive sensitivity. Received: subset={subset!r}, start_epoch={start_epoch!r}, every={every!r}, "
-                f"percentile={percentile!r}, sensitivity={sensitivity!r}."
+                "AdaptiveEpsilon expects `data` to be a PerImageData, or an object with its `cases`, `plain`, "
+                f"`epsilon_of` and `epoch`. Received: {shown(data)} without {', '.join(missing) or 'a case'}."
             )
         self.data = data
         self.start_epoch, self.every = start_epoch, every
@@ -253,6 +219,7 @@ class AdaptiveEpsilon(keras.callbacks.Callback):
         for start in range(0, len(ids), self.batch_size):
             batch = ids[start : start + self.batch_size]
             images, masks = self.data.plain(batch)
+            check_images("AdaptiveEpsilon", batch, images)
             maps = self._sampler.predict(images, batch_size=self.batch_size, case=epoch)
             self.difficulties[batch] = difficulties(maps, masks, self.measure, self.region)
         self._last[ids] = epoch
@@ -280,9 +247,13 @@ class AdaptiveEpsilon(keras.callbacks.Callback):
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Restore a state that `get_state` returned."""
-        state = json.loads(json.dumps(state))
+        state = check(json.loads(json.dumps(state)), STATE, "The state of AdaptiveEpsilon")
+        count, refreshes = len(self.data.cases), [dict(refresh) for refresh in state["refreshes"]]
+        lengths = [len(values) for r in refreshes for values in (r.get("difficulty", ()), r.get("epsilon", ()))]
+        if {len(state["last"]), *lengths} != {count}:
+            raise ValueError(f"Expected values of {count} images. Received: {[len(state['last']), *lengths]}.")
         self._last = np.array(state["last"])
-        self.refreshes = state["refreshes"]
+        self.refreshes = refreshes
         if self.refreshes:
             latest = self.refreshes[-1]
             self.difficulties = np.array([math.nan if d is None else d for d in latest["difficulty"]])
@@ -307,8 +278,15 @@ def difficulties(
         measure: As in `AdaptiveEpsilon`.
         region: As in `AdaptiveEpsilon`.
     """
+    argument("difficulties", "measure", measure, MEASURES)
+    argument("difficulties", "region", region, REGIONS)
     values = maps.variance.mean(axis=-1) if measure == "variance" else getattr(maps, measure)
     masks = np.asarray(masks)
+    if masks.shape[:-1] != values.shape or masks.dtype.kind not in "biuf":
+        raise ValueError(
+            f"difficulties expects `masks` (images, *spatial, classes) of the maps' size, {values.shape}. "
+            f"Received: {masks.dtype} {masks.shape}."
+        )
     labelled = masks[..., 0] > 0.5 if masks.shape[-1] == 1 else masks.argmax(axis=-1) > 0
     predicted = maps.mask > 0
     candidates = {
@@ -321,6 +299,11 @@ def difficulties(
     for index, image_map in enumerate(values):
         regions = [foreground[index] for foreground in candidates[region] if foreground[index].any()]
         means.append(float(image_map[regions[0]].mean() if regions else image_map.mean()))
+        # NaN would stand for an image that was never sampled.
+        if not math.isfinite(means[-1]):
+            raise ValueError(
+                f"difficulties expects finite maps. Received: a mean {measure} of {means[-1]} in image {index}."
+            )
     return np.array(means)
 
 

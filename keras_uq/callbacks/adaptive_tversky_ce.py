@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from keras_uq._kinds import Items, Number, argument
 from keras_uq.losses import TverskyCE
 
 
@@ -68,4 +69,5 @@ class AdaptiveTverskyCE(keras.callbacks.Callback):
 
     def set_state(self, state: list[float]) -> None:
         """Restore weights that `get_state` returned."""
+        argument("AdaptiveTverskyCE", "state", state, Items(Number(0, 1), count=2))
         self.model.loss.weights.values.assign(np.asarray(state, dtype="float32"))

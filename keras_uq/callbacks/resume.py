@@ -8,8 +8,39 @@ from pathlib import Path
 import numpy as np
 from keras import callbacks, ops
 
+from keras_uq._kinds import Anything, Flag, Integer, Items, Kind, Mapping, Maybe, Mismatch, Text, shown
+from keras_uq.files import BadFile, check, read, sweep, write_text
+
 # Attributes in which callbacks of Keras keep their state between epochs. All of them are plain numbers.
 REMEMBERED = ("best", "best_epoch", "wait", "stopped_epoch", "cooldown_counter")
+
+
+class Real(Kind):
+    """A number as Python's JSON writes it, NaN and infinity included."""
+
+    def __str__(self):
+        return "a number"
+
+    def read(self, value):
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise Mismatch
+        return value
+
+
+# Fields of `state.json`.
+STATE = {
+    "epoch": Integer(least=1),
+    "weights": Text(pattern=r"epoch[0-9]+\.weights\.h5", described="the name of a file, epoch<number>.weights.h5"),
+    "stopped": Flag(),
+    "seeds": Items(Items(Integer(-(2**63), 2**63 - 1))),
+    "callbacks": Items(Mapping(Maybe(Real()))),
+    "states": Items(Anything()),
+    "history": Items(Mapping(Real())),
+}
+
+
+class Unfit(Exception):
+    """A folder from which this training cannot be resumed."""
 
 
 class Resume(callbacks.Callback):
@@ -29,6 +60,10 @@ class Resume(callbacks.Callback):
         folder: Folder for the state. Each training needs a separate folder.
         others: The other callbacks of this training, in the same order each time.
 
+    Raises:
+        ValueError: At the start of training, if the files of the folder are damaged or those of another training. The
+            message names the file and the folder to delete.
+
     Attributes:
         history: The logs of all epochs so far, one dictionary per epoch, including those before an interruption.
     """
@@ -40,27 +75,64 @@ class Resume(callbacks.Callback):
         self.history = []
 
     def on_train_begin(self, logs=None):
+        if self.folder.exists() and not self.folder.is_dir():
+            raise ValueError(f"Resume expects `folder` to be a folder. Received: {self.folder}, which is a file.")
         self.folder.mkdir(parents=True, exist_ok=True)
+        sweep(self.folder)
         file = self.folder / "state.json"
         if not file.exists():
             return
-        state = json.loads(file.read_text())
-        self.model.optimizer.build(self.model.trainable_variables)
-        self.model.load_weights(self.folder / state["weights"])
-        for variable, value in zip(self._seeds(), state["seeds"], strict=True):
-            variable.assign(np.asarray(value, dtype=variable.dtype))
-        for callback, remembered in zip(self.others, state["callbacks"], strict=True):
-            for name, value in remembered.items():
-                setattr(callback, name, value)
-        for callback, saved in zip(self._with_state(), state.get("states", ()), strict=True):
-            callback.set_state(saved)
-        self.history = state["history"]
+        try:
+            state = self._restored(file)
+        except Unfit as error:
+            raise ValueError(
+                f"{error} This training cannot be resumed: delete {self.folder} to train again from the first epoch."
+            ) from error.__cause__
+        self.history = list(state["history"])
         # Private API of Keras, also used by its BackupAndRestore: nothing public tells a running `fit` where to begin.
         # If it changes, test_an_interrupted_training_ends_like_an_uninterrupted_one fails.
         self.model._initial_epoch = state["epoch"]
         if state["stopped"]:
             # A callback had stopped the training, so `fit` must not run another epoch.
             self.model._initial_epoch = self.params["epochs"]
+
+    def _restored(self, file):
+        """Restore everything but the epoch from the files of the folder, and return the state."""
+        try:
+            state = check(read(file), STATE, file, optional=["states"])
+        except BadFile as error:
+            raise Unfit(str(error)) from None
+        for what, expected in (("seeds", self._seeds()), ("callbacks", self.others), ("states", self._with_state())):
+            if len(state.get(what, expected)) != len(expected):
+                raise Unfit(
+                    f"{file} is of another training: expected {len(expected)} {what}, as the model and the callbacks "
+                    f"have now. Received: {len(state[what])}."
+                )
+        weights = self.folder / state["weights"]
+        if not weights.is_file():
+            raise Unfit(f"{file} names {weights.name}, which is not in {self.folder}.")
+        self.model.optimizer.build(self.model.trainable_variables)
+        try:
+            self.model.load_weights(weights)
+        except Exception as error:  # Keras and h5py raise exceptions of many kinds.
+            first = str(error).strip().partition("\n")[0]
+            raise Unfit(f"{weights} is damaged or of another model: {shown(first)}.") from error
+        for variable, value in zip(self._seeds(), state["seeds"]):
+            try:
+                variable.assign(np.asarray(value, dtype=variable.dtype))
+            except (OverflowError, ValueError):
+                raise Unfit(f"{file}: expected a random state of a layer. Received: {shown(value)}.") from None
+        for callback, remembered in zip(self.others, state["callbacks"]):
+            for name, value in remembered.items():
+                if name not in REMEMBERED or not hasattr(callback, name):
+                    raise Unfit(f"{file}: {type(callback).__name__} has no {shown(name)} to restore.")
+                setattr(callback, name, value)
+        for callback, saved in zip(self._with_state(), state.get("states", ())):
+            try:
+                callback.set_state(saved)
+            except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+                raise Unfit(f"{file}: the state of {type(callback).__name__} cannot be restored: {error}") from error
+        return state
 
     def on_epoch_end(self, epoch, logs=None):
         self.history.append({"epoch": epoch, **{name: float(value) for name, value in (logs or {}).items()}})
@@ -78,8 +150,7 @@ class Resume(callbacks.Callback):
             "states": [callback.get_state() for callback in self._with_state()],
             "history": self.history,
         }
-        (self.folder / "state.partial").write_text(json.dumps(state))
-        os.replace(self.folder / "state.partial", self.folder / "state.json")
+        write_text(self.folder / "state.json", json.dumps(state))
         for old in self.folder.glob("epoch*.weights.h5"):
             if old != weights:
                 old.unlink()

@@ -2,6 +2,8 @@
 
 import keras
 
+from keras_uq._kinds import Integer, Maybe, Number, argument
+
 
 class StepDecay(keras.callbacks.Callback):
     """Multiply the learning rate by `factor` every `every` epochs.
@@ -10,8 +12,8 @@ class StepDecay(keras.callbacks.Callback):
     resumed training runs at the same rates as an uninterrupted one.
 
     Args:
-        factor: Factor of each step.
-        every: Number of epochs between steps.
+        factor: Factor of each step, above 0.
+        every: Number of epochs between steps, at least 1.
         initial: Learning rate of epoch 0. `None` takes the optimizer's rate at the start of training; give a number if
             the training may be resumed, because the restored optimizer already has a reduced rate.
 
@@ -21,8 +23,9 @@ class StepDecay(keras.callbacks.Callback):
 
     def __init__(self, factor: float = 0.1, every: int = 4, initial: float | None = None) -> None:
         super().__init__()
-        if every < 1 or factor <= 0:
-            raise ValueError(f"Expected `every` >= 1 and `factor` > 0. Received: every={every!r}, factor={factor!r}.")
+        argument("StepDecay", "factor", factor, Number(above=0))
+        argument("StepDecay", "every", every, Integer(least=1))
+        argument("StepDecay", "initial", initial, Maybe(Number(above=0)))
         self.factor = factor
         self.every = every
         self.initial = initial

@@ -27,7 +27,7 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
     temporary name ends like `path`, since some libraries choose the format by the ending.
     """
     path = Path(path)
-    ending = "".join(path.suffixes[-2:]) if path.name.endswith(".gz") else path.suffix
+    ending = "".join(path.suffixes[-2:]) if path.name.endswith((".gz", ".weights.h5")) else path.suffix
     temporary = path.with_name(f"{PREFIX}{process_name()}{ending}")
     try:
         yield temporary

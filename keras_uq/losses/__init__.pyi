@@ -64,10 +64,10 @@ class SSIM(SegmentationLoss):
     Args:
         window: Side of the window in voxels, odd; on a shorter axis, the largest odd side that fits. `None`: the means
             and variances are those of the whole image.
-        sigma: Standard deviation of the Gaussian in voxels.
+        sigma: Standard deviation of the Gaussian in voxels, at least 0.01.
         padding: `"valid"`, or `"same"` for zeros around the image.
-        c1: Constant in the term of the means.
-        c2: Constant in the term of the variances.
+        c1: Constant in the term of the means, above 0.
+        c2: Constant in the term of the variances, above 0.
         over: `"image"` computes the loss of each image; `"batch"` sums the voxels of the whole batch first and returns
             the one value for every image.
         include_background: `False` leaves channel 0 out of the mean over classes, if the classes are exclusive (two or
@@ -79,7 +79,8 @@ class SSIM(SegmentationLoss):
         name: Name in logs; the name of the function by default.
         reduction: How Keras reduces the values of the images to one: `"sum_over_batch_size"` (the mean), `"sum"`,
             `"mean"`, `"mean_with_sample_weight"`, or `"none"` or `None` for no reduction.
-        dtype: Type that the inputs are converted to, `keras.config.floatx()` by default, also under mixed precision.
+        dtype: Floating type that the inputs are converted to, `keras.config.floatx()` by default, also under mixed
+            precision.
 
     Reference:
         Kethavath et al. (2025), Eq. 9 and 10. The printed constants 0.012 and 0.032 are `0.01^2` and `0.03^2` without
@@ -132,7 +133,7 @@ class AsymmetricFocal(SegmentationLoss):
 
     Args:
         delta: Weight of foreground classes, in [0, 1].
-        gamma: Power of the error `1 - p` of the background.
+        gamma: Power of the error `1 - p` of the background, at least 0.
         over: `"image"` computes the loss of each image; `"batch"` sums the voxels of the whole batch first and returns
             the one value for every image.
         include_background: `False` leaves channel 0 out of the mean over classes, if the classes are exclusive (two or
@@ -145,7 +146,8 @@ class AsymmetricFocal(SegmentationLoss):
         name: Name in logs; the name of the function by default.
         reduction: How Keras reduces the values of the images to one: `"sum_over_batch_size"` (the mean), `"sum"`,
             `"mean"`, `"mean_with_sample_weight"`, or `"none"` or `None` for no reduction.
-        dtype: Type that the inputs are converted to, `keras.config.floatx()` by default, also under mixed precision.
+        dtype: Floating type that the inputs are converted to, `keras.config.floatx()` by default, also under mixed
+            precision.
 
     Reference:
         Yeung et al. (2021), Eq. 19, with the probability of the background in the last logarithm.
@@ -186,7 +188,7 @@ class AsymmetricFocalTversky(SegmentationLoss):
     Class form of `asymmetric_focal_tversky`, for `model.compile(loss=...)`.
 
     Args:
-        delta: Weight of false negatives; `1 - delta` is the weight of false positives.
+        delta: Weight of false negatives, in [0, 1]; `1 - delta` is the weight of false positives.
         gamma: In [0, 1). A higher value gives more weight to foreground classes that are nearly right.
         smooth: Number of voxels added to numerator and denominator of the Tversky index.
         penalty_gamma: Power of the false positive and the false negative of each voxel: 2 gives the "++" form of Yeung
@@ -204,7 +206,8 @@ class AsymmetricFocalTversky(SegmentationLoss):
         name: Name in logs; the name of the function by default.
         reduction: How Keras reduces the values of the images to one: `"sum_over_batch_size"` (the mean), `"sum"`,
             `"mean"`, `"mean_with_sample_weight"`, or `"none"` or `None` for no reduction.
-        dtype: Type that the inputs are converted to, `keras.config.floatx()` by default, also under mixed precision.
+        dtype: Floating type that the inputs are converted to, `keras.config.floatx()` by default, also under mixed
+            precision.
 
     Reference:
         Yeung et al. (2021), Eq. 20 and 21, as a mean over classes where the paper prints a sum.
@@ -267,7 +270,8 @@ class BinaryCrossentropy(SegmentationLoss):
         name: Name in logs; the name of the function by default.
         reduction: How Keras reduces the values of the images to one: `"sum_over_batch_size"` (the mean), `"sum"`,
             `"mean"`, `"mean_with_sample_weight"`, or `"none"` or `None` for no reduction.
-        dtype: Type that the inputs are converted to, `keras.config.floatx()` by default, also under mixed precision.
+        dtype: Floating type that the inputs are converted to, `keras.config.floatx()` by default, also under mixed
+            precision.
 
     Reference:
         Kethavath et al. (2025), Eq. 3, which prints the sum; a constant factor does not change Adam's step.
@@ -321,7 +325,8 @@ class CategoricalCrossentropy(SegmentationLoss):
         name: Name in logs; the name of the function by default.
         reduction: How Keras reduces the values of the images to one: `"sum_over_batch_size"` (the mean), `"sum"`,
             `"mean"`, `"mean_with_sample_weight"`, or `"none"` or `None` for no reduction.
-        dtype: Type that the inputs are converted to, `keras.config.floatx()` by default, also under mixed precision.
+        dtype: Floating type that the inputs are converted to, `keras.config.floatx()` by default, also under mixed
+            precision.
 
     Reference:
         Yeung et al. (2021), Eq. 1; Mehrtash et al. (2020), Eq. 1.
@@ -380,7 +385,8 @@ class Combo(SegmentationLoss):
         name: Name in logs; the name of the function by default.
         reduction: How Keras reduces the values of the images to one: `"sum_over_batch_size"` (the mean), `"sum"`,
             `"mean"`, `"mean_with_sample_weight"`, or `"none"` or `None` for no reduction.
-        dtype: Type that the inputs are converted to, `keras.config.floatx()` by default, also under mixed precision.
+        dtype: Floating type that the inputs are converted to, `keras.config.floatx()` by default, also under mixed
+            precision.
 
     Reference:
         Yeung et al. (2021), Eq. 13 and 14 (with a minus sign before both terms of Eq. 14);
@@ -450,7 +456,8 @@ class Dice(SegmentationLoss):
         name: Name in logs; the name of the function by default.
         reduction: How Keras reduces the values of the images to one: `"sum_over_batch_size"` (the mean), `"sum"`,
             `"mean"`, `"mean_with_sample_weight"`, or `"none"` or `None` for no reduction.
-        dtype: Type that the inputs are converted to, `keras.config.floatx()` by default, also under mixed precision.
+        dtype: Floating type that the inputs are converted to, `keras.config.floatx()` by default, also under mixed
+            precision.
 
     Reference:
         Kethavath et al. (2025), Eq. 1. The paper gives no value for `smooth` and, like the code it cites, sums over the
@@ -509,7 +516,8 @@ class DiceCE(SegmentationLoss):
         name: Name in logs; the name of the function by default.
         reduction: How Keras reduces the values of the images to one: `"sum_over_batch_size"` (the mean), `"sum"`,
             `"mean"`, `"mean_with_sample_weight"`, or `"none"` or `None` for no reduction.
-        dtype: Type that the inputs are converted to, `keras.config.floatx()` by default, also under mixed precision.
+        dtype: Floating type that the inputs are converted to, `keras.config.floatx()` by default, also under mixed
+            precision.
 
     Reference:
         Zhang et al. (2025), who write that their adaptive weights outperform this loss, without a published result.
@@ -570,7 +578,8 @@ class DicePlusPlus(SegmentationLoss):
         name: Name in logs; the name of the function by default.
         reduction: How Keras reduces the values of the images to one: `"sum_over_batch_size"` (the mean), `"sum"`,
             `"mean"`, `"mean_with_sample_weight"`, or `"none"` or `None` for no reduction.
-        dtype: Type that the inputs are converted to, `keras.config.floatx()` by default, also under mixed precision.
+        dtype: Floating type that the inputs are converted to, `keras.config.floatx()` by default, also under mixed
+            precision.
 
     Reference:
         Yeung et al. (2021), Eq. 9, which is for the foreground only: `include_background=False`.
@@ -616,10 +625,10 @@ class FocalTversky(SegmentationLoss):
     Class form of `focal_tversky`, for `model.compile(loss=...)`.
 
     Args:
-        alpha: Weight of false positives.
-        beta: Weight of false negatives.
-        exponent: Power of the Tversky loss. Kethavath et al. call it gamma; the original paper and Yeung et al. write
-            `1 / gamma` with gamma = 4/3, which is also 0.75.
+        alpha: Weight of false positives, at least 0.
+        beta: Weight of false negatives, at least 0.
+        exponent: Power of the Tversky loss, above 0. Kethavath et al. call it gamma; the original paper and Yeung et
+            al. write `1 / gamma` with gamma = 4/3, which is also 0.75.
         smooth: Number of voxels added to numerator and denominator. If positive, a class that is in neither map has a
             loss of `1e-7 ** exponent`.
         smooth_numerator: Replaces `smooth` in the numerator (0 for Mehrtash et al., 2020), or `None`.
@@ -638,7 +647,8 @@ class FocalTversky(SegmentationLoss):
         name: Name in logs; the name of the function by default.
         reduction: How Keras reduces the values of the images to one: `"sum_over_batch_size"` (the mean), `"sum"`,
             `"mean"`, `"mean_with_sample_weight"`, or `"none"` or `None` for no reduction.
-        dtype: Type that the inputs are converted to, `keras.config.floatx()` by default, also under mixed precision.
+        dtype: Floating type that the inputs are converted to, `keras.config.floatx()` by default, also under mixed
+            precision.
 
     Reference:
         [Abraham and Khan, 2018](https://arxiv.org/abs/1810.07842); Kethavath et al. (2025), Eq. 5, which prints no
@@ -707,7 +717,8 @@ class Hybrid(SegmentationLoss):
         name: Name in logs; the name of the function by default.
         reduction: How Keras reduces the values of the images to one: `"sum_over_batch_size"` (the mean), `"sum"`,
             `"mean"`, `"mean_with_sample_weight"`, or `"none"` or `None` for no reduction.
-        dtype: Type that the inputs are converted to, `keras.config.floatx()` by default, also under mixed precision.
+        dtype: Floating type that the inputs are converted to, `keras.config.floatx()` by default, also under mixed
+            precision.
 
     Reference:
         Kethavath et al. (2025), Eq. 7. The cross-entropy is the mean over voxels; the sum that the paper prints would
@@ -775,7 +786,8 @@ class Jaccard(SegmentationLoss):
         name: Name in logs; the name of the function by default.
         reduction: How Keras reduces the values of the images to one: `"sum_over_batch_size"` (the mean), `"sum"`,
             `"mean"`, `"mean_with_sample_weight"`, or `"none"` or `None` for no reduction.
-        dtype: Type that the inputs are converted to, `keras.config.floatx()` by default, also under mixed precision.
+        dtype: Floating type that the inputs are converted to, `keras.config.floatx()` by default, also under mixed
+            precision.
 
     Reference:
         Kethavath et al. (2025), Eq. 8, which has no `smooth` and is 0/0 for a batch without foreground.
@@ -832,7 +844,8 @@ class LogCosh(SegmentationLoss):
         name: Name in logs; the name of the function by default.
         reduction: How Keras reduces the values of the images to one: `"sum_over_batch_size"` (the mean), `"sum"`,
             `"mean"`, `"mean_with_sample_weight"`, or `"none"` or `None` for no reduction.
-        dtype: Type that the inputs are converted to, `keras.config.floatx()` by default, also under mixed precision.
+        dtype: Floating type that the inputs are converted to, `keras.config.floatx()` by default, also under mixed
+            precision.
 
     Reference:
         Kethavath et al. (2025), Eq. 2, which prints the sum; a constant factor does not change Adam's step.
@@ -887,7 +900,8 @@ class LogCoshDice(SegmentationLoss):
         name: Name in logs; the name of the function by default.
         reduction: How Keras reduces the values of the images to one: `"sum_over_batch_size"` (the mean), `"sum"`,
             `"mean"`, `"mean_with_sample_weight"`, or `"none"` or `None` for no reduction.
-        dtype: Type that the inputs are converted to, `keras.config.floatx()` by default, also under mixed precision.
+        dtype: Floating type that the inputs are converted to, `keras.config.floatx()` by default, also under mixed
+            precision.
 
     Reference:
         [Jadon, 2020](https://arxiv.org/abs/2006.14822).
@@ -949,7 +963,8 @@ class LogDice(SegmentationLoss):
         name: Name in logs; the name of the function by default.
         reduction: How Keras reduces the values of the images to one: `"sum_over_batch_size"` (the mean), `"sum"`,
             `"mean"`, `"mean_with_sample_weight"`, or `"none"` or `None` for no reduction.
-        dtype: Type that the inputs are converted to, `keras.config.floatx()` by default, also under mixed precision.
+        dtype: Floating type that the inputs are converted to, `keras.config.floatx()` by default, also under mixed
+            precision.
 
     Reference:
         Kethavath et al. (2025), Eq. 6.
@@ -1003,7 +1018,8 @@ class PolyDice(SegmentationLoss):
     Args:
         epsilon: Added to the first coefficient: a number above -1/2, or `"per_image"`. A higher epsilon penalises a
             wrong shape more than a wrong size.
-        order: Highest power of `theta^2` in the expansion: 1 as in the paper, 2, 3, ..., or `None` for all powers.
+        order: Highest power of `theta^2` in the expansion: 1 as in the paper, 2, 3, ... up to 90, or `None` for all
+            powers.
         scale: `"corrected"`, as above; or `"printed"`, `2 <p, y> / (|p|^2 + |y|^2)`, for which order `None` and an
             epsilon of 0 do not give the Dice loss.
         smooth: Number of voxels added to numerators and denominators of scale and cosine. If positive, a class that is
@@ -1019,7 +1035,8 @@ class PolyDice(SegmentationLoss):
         name: Name in logs; the name of the function by default.
         reduction: How Keras reduces the values of the images to one: `"sum_over_batch_size"` (the mean), `"sum"`,
             `"mean"`, `"mean_with_sample_weight"`, or `"none"` or `None` for no reduction.
-        dtype: Type that the inputs are converted to, `keras.config.floatx()` by default, also under mixed precision.
+        dtype: Floating type that the inputs are converted to, `keras.config.floatx()` by default, also under mixed
+            precision.
 
     Raises:
         ValueError: For an epsilon of -1/2 or less, or a wrong option.
@@ -1060,6 +1077,8 @@ class PolyDice(SegmentationLoss):
         reduction: Reduction | None = "sum_over_batch_size",
         dtype: str | DTypePolicy | None = None,
     ) -> None: ...
+    @property
+    def _per_image(self) -> Any: ...
 
 class Tversky(SegmentationLoss):
     """Tversky loss of each image, averaged over classes.
@@ -1070,8 +1089,10 @@ class Tversky(SegmentationLoss):
     Class form of `tversky`, for `model.compile(loss=...)`.
 
     Args:
-        alpha: Weight of false positives (as Keras documents it; the code of Keras 3.15 has alpha and beta swapped).
-        beta: Weight of false negatives. Above alpha, it trades precision for recall.
+        alpha: Weight of false positives, at least 0 (as Keras documents it; the code of Keras 3.15 has alpha and beta
+            swapped).
+        beta: Weight of false negatives, at least 0. Above alpha, it trades precision for recall. Alpha and beta are not
+            both 0.
         smooth: Number of voxels added to numerator and denominator. If positive, a class that is in neither map has a
             loss of 0.
         smooth_numerator: Replaces `smooth` in the numerator (0 for Mehrtash et al., 2020), or `None`.
@@ -1090,7 +1111,8 @@ class Tversky(SegmentationLoss):
         name: Name in logs; the name of the function by default.
         reduction: How Keras reduces the values of the images to one: `"sum_over_batch_size"` (the mean), `"sum"`,
             `"mean"`, `"mean_with_sample_weight"`, or `"none"` or `None` for no reduction.
-        dtype: Type that the inputs are converted to, `keras.config.floatx()` by default, also under mixed precision.
+        dtype: Floating type that the inputs are converted to, `keras.config.floatx()` by default, also under mixed
+            precision.
 
     Reference:
         [Salehi et al., 2017](https://arxiv.org/abs/1706.05721); Kethavath et al. (2025), Eq. 4, at 0.3 and 0.7;
@@ -1164,7 +1186,8 @@ class TverskyCE(SegmentationLoss):
         name: Name in logs; the name of the function by default.
         reduction: How Keras reduces the values of the images to one: `"sum_over_batch_size"` (the mean), `"sum"`,
             `"mean"`, `"mean_with_sample_weight"`, or `"none"` or `None` for no reduction.
-        dtype: Type that the inputs are converted to, `keras.config.floatx()` by default, also under mixed precision.
+        dtype: Floating type that the inputs are converted to, `keras.config.floatx()` by default, also under mixed
+            precision.
 
     Attributes:
         weights: The `TverskyCEWeights` that hold adaptive weights, or `None`.
@@ -1223,8 +1246,8 @@ class UnifiedFocal(SegmentationLoss):
     Args:
         weight: Weight of the cross-entropy, in [0, 1]; lambda in the paper.
         delta: Weight of foreground classes in the cross-entropy, and of false negatives in the Tversky loss, in [0, 1].
-        gamma: Power of the error of the background in the cross-entropy. The Tversky loss of foreground classes is
-            raised to `1 - gamma`.
+        gamma: In [0, 1). Power of the error of the background in the cross-entropy. The Tversky loss of foreground
+            classes is raised to `1 - gamma`.
         smooth: Number of voxels added to numerator and denominator of the Tversky index.
         penalty_gamma: Power of the false positive and the false negative of each voxel in the Tversky index: 2 gives
             Unified Focal++.
@@ -1241,7 +1264,8 @@ class UnifiedFocal(SegmentationLoss):
         name: Name in logs; the name of the function by default.
         reduction: How Keras reduces the values of the images to one: `"sum_over_batch_size"` (the mean), `"sum"`,
             `"mean"`, `"mean_with_sample_weight"`, or `"none"` or `None` for no reduction.
-        dtype: Type that the inputs are converted to, `keras.config.floatx()` by default, also under mixed precision.
+        dtype: Floating type that the inputs are converted to, `keras.config.floatx()` by default, also under mixed
+            precision.
 
     Reference:
         Yeung et al. (2021), Eq. 18; [Yeung et al., 2022](https://doi.org/10.1016/j.compmedimag.2021.102026).
@@ -1308,7 +1332,7 @@ def asymmetric_focal(
         y_true: One-hot labels, `(batch, *spatial, classes)`.
         y_pred: Probabilities, same shape.
         delta: Weight of foreground classes, in [0, 1].
-        gamma: Power of the error `1 - p` of the background.
+        gamma: Power of the error `1 - p` of the background, at least 0.
         over: `"image"` computes the loss of each image; `"batch"` sums the voxels of the whole batch first and returns
             the one value for every image.
         include_background: `False` leaves channel 0 out of the mean over classes, if the classes are exclusive (two or
@@ -1349,7 +1373,7 @@ def asymmetric_focal_tversky(
     Args:
         y_true: One-hot labels, `(batch, *spatial, classes)`.
         y_pred: Probabilities, same shape.
-        delta: Weight of false negatives; `1 - delta` is the weight of false positives.
+        delta: Weight of false negatives, in [0, 1]; `1 - delta` is the weight of false positives.
         gamma: In [0, 1). A higher value gives more weight to foreground classes that are nearly right.
         smooth: Number of voxels added to numerator and denominator of the Tversky index.
         penalty_gamma: Power of the false positive and the false negative of each voxel: 2 gives the "++" form of Yeung
@@ -1663,10 +1687,10 @@ def focal_tversky(
     Args:
         y_true: One-hot labels, `(batch, *spatial, classes)`.
         y_pred: Probabilities, same shape.
-        alpha: Weight of false positives.
-        beta: Weight of false negatives.
-        exponent: Power of the Tversky loss. Kethavath et al. call it gamma; the original paper and Yeung et al. write
-            `1 / gamma` with gamma = 4/3, which is also 0.75.
+        alpha: Weight of false positives, at least 0.
+        beta: Weight of false negatives, at least 0.
+        exponent: Power of the Tversky loss, above 0. Kethavath et al. call it gamma; the original paper and Yeung et
+            al. write `1 / gamma` with gamma = 4/3, which is also 0.75.
         smooth: Number of voxels added to numerator and denominator. If positive, a class that is in neither map has a
             loss of `1e-7 ** exponent`.
         smooth_numerator: Replaces `smooth` in the numerator (0 for Mehrtash et al., 2020), or `None`.
@@ -1936,7 +1960,8 @@ def poly_dice(
         epsilon: Added to the first coefficient: a number above -1/2, or a tensor `(batch,)` with one number per image,
             which excludes `over="batch"`. (At -1/2 and below, a larger angle would have a smaller loss.) A higher
             epsilon penalises a wrong shape more than a wrong size.
-        order: Highest power of `theta^2` in the expansion: 1 as in the paper, 2, 3, ..., or `None` for all powers.
+        order: Highest power of `theta^2` in the expansion: 1 as in the paper, 2, 3, ... up to 90, or `None` for all
+            powers.
         scale: `"corrected"`, as above; or `"printed"`, `2 <p, y> / (|p|^2 + |y|^2)`, for which order `None` and an
             epsilon of 0 do not give the Dice loss.
         smooth: Number of voxels added to numerators and denominators of scale and cosine. If positive, a class that is
@@ -1988,10 +2013,10 @@ def ssim(
         y_pred: Probabilities, same shape.
         window: Side of the window in voxels, odd; on a shorter axis, the largest odd side that fits. `None`: the means
             and variances are those of the whole image.
-        sigma: Standard deviation of the Gaussian in voxels.
+        sigma: Standard deviation of the Gaussian in voxels, at least 0.01.
         padding: `"valid"`, or `"same"` for zeros around the image.
-        c1: Constant in the term of the means.
-        c2: Constant in the term of the variances.
+        c1: Constant in the term of the means, above 0.
+        c2: Constant in the term of the variances, above 0.
         over: `"image"` computes the loss of each image; `"batch"` sums the voxels of the whole batch first and returns
             the one value for every image.
         include_background: `False` leaves channel 0 out of the mean over classes, if the classes are exclusive (two or
@@ -2036,8 +2061,10 @@ def tversky(
     Args:
         y_true: One-hot labels, `(batch, *spatial, classes)`.
         y_pred: Probabilities, same shape.
-        alpha: Weight of false positives (as Keras documents it; the code of Keras 3.15 has alpha and beta swapped).
-        beta: Weight of false negatives. Above alpha, it trades precision for recall.
+        alpha: Weight of false positives, at least 0 (as Keras documents it; the code of Keras 3.15 has alpha and beta
+            swapped).
+        beta: Weight of false negatives, at least 0. Above alpha, it trades precision for recall. Alpha and beta are not
+            both 0.
         smooth: Number of voxels added to numerator and denominator. If positive, a class that is in neither map has a
             loss of 0.
         smooth_numerator: Replaces `smooth` in the numerator (0 for Mehrtash et al., 2020), or `None`.
@@ -2131,8 +2158,8 @@ def unified_focal(
         y_pred: Probabilities, same shape.
         weight: Weight of the cross-entropy, in [0, 1]; lambda in the paper.
         delta: Weight of foreground classes in the cross-entropy, and of false negatives in the Tversky loss, in [0, 1].
-        gamma: Power of the error of the background in the cross-entropy. The Tversky loss of foreground classes is
-            raised to `1 - gamma`.
+        gamma: In [0, 1). Power of the error of the background in the cross-entropy. The Tversky loss of foreground
+            classes is raised to `1 - gamma`.
         smooth: Number of voxels added to numerator and denominator of the Tversky index.
         penalty_gamma: Power of the false positive and the false negative of each voxel in the Tversky index: 2 gives
             Unified Focal++.

@@ -2,7 +2,7 @@
 
 In the source, a loss function names its specific arguments and passes `**options` on to `Pair`. Callers see more: the
 signature and the docstring of the function and of its class list every option. An argument that is annotated with
-`Literal` must have one of its values.
+`Literal` must have one of its values; `KINDS` and the decorator of a loss say what the others may be.
 """
 
 import difflib
@@ -15,7 +15,10 @@ from inspect import Parameter
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import keras
+import numpy as np
 
+from keras_uq._kinds import Choice, Flag, Integer, Items, Kind, Maybe, Number, Text, argument, shown
+from keras_uq._values import check_numbers
 from keras_uq.losses._pair import Pair
 
 Registered = TypeVar("Registered", bound=Callable[..., Any])
@@ -27,6 +30,35 @@ OPTIONS = [
     for name, parameter in inspect.signature(Pair).parameters.items()
     if name not in ("caller", "y_true", "y_pred")
 ]
+# Kinds of the options of every loss.
+OPTION_KINDS = {
+    "include_background": Flag(),
+    "class_weights": Maybe(Items(Number(least=0), least=1)),
+    "ignore_value": Maybe(Number()),
+    "multilabel": Flag(),
+    "from_logits": Flag(),
+}
+# Kinds of the arguments of the loss functions of this package; the decorator of a function states other ones.
+KINDS = OPTION_KINDS | {
+    "alpha": Number(least=0),
+    "beta": Number(least=0),
+    "delta": Number(0, 1),
+    "smooth": Number(least=0),
+    "smooth_numerator": Maybe(Number(least=0)),
+    "penalty_gamma": Number(above=0),
+    "exponent": Number(above=0),
+    "squared": Flag(),
+    "dice_weight": Number(0, 1),
+    "tversky_weight": Number(0, 1),
+    "weight": Number(0, 1),
+    "window": Maybe(Integer(least=1)),
+    "sigma": Number(least=0.01, unit="voxels"),
+    "c1": Number(above=0),
+    "c2": Number(above=0),
+}
+REDUCTIONS = ("sum_over_batch_size", "sum", "mean", "mean_with_sample_weight", "none")
+# Kinds of the arguments of `keras.losses.Loss`.
+KERAS_KINDS = {"name": Maybe(Text()), "reduction": Maybe(Choice(*REDUCTIONS))}
 SECTIONS = ("Args", "Attributes", "Returns", "Raises", "Reference", "Example")
 
 
@@ -35,18 +67,29 @@ def register(thing: Registered) -> Registered:
     return keras.saving.register_keras_serializable("keras_uq")(thing)
 
 
-def loss_function(function: Registered) -> Registered:
-    """Decorator of a loss function: register it with Keras, list all options, and check the arguments."""
-    signature = full_signature(function)
+def loss_function(**kinds: Kind) -> Callable[[Registered], Registered]:
+    """Decorator of a loss function: register it with Keras, list all options, and check the arguments.
 
-    @functools.wraps(function)
-    def checked(*args, **kwargs):
-        bind(function.__name__, signature, args, kwargs)
-        return function(*args, **kwargs)
+    Args:
+        **kinds: Kinds of arguments that are not those of `KINDS`, by name.
+    """
 
-    checked.__signature__ = signature
-    checked.__doc__ = _docstring([function.__doc__], signature)
-    return register(checked)
+    def decorate(function):
+        signature = full_signature(function)
+
+        @functools.wraps(function)
+        def checked(*args, **kwargs):
+            arguments = bind(function.__name__, signature, args, kwargs, checked.kinds)
+            arrays = {name: arguments[name] for name in OF_A_BATCH if name != "mask" or arguments[name] is not None}
+            check_numbers(function.__name__, **arrays)
+            return function(*args, **kwargs)
+
+        checked.__signature__ = signature
+        checked.__doc__ = _docstring([function.__doc__], signature)
+        checked.kinds = {name: kind for name, kind in (KINDS | kinds).items() if name in signature.parameters}
+        return register(checked)
+
+    return decorate
 
 
 def full_signature(function):
@@ -91,18 +134,19 @@ def class_docstring(cls, base):
     return docstring and re.sub(r"\n\nReturns:\n.*?(?=\n\n|\Z)", "", docstring, flags=re.DOTALL)
 
 
-def bind(caller, signature, args, kwargs):
-    """All arguments by name, with defaults.
+def bind(caller, signature, args, kwargs, kinds):
+    """All arguments by name, with defaults, each as it was given.
 
     Args:
         caller: Name of the loss, for error messages.
         signature: Its `inspect.Signature`.
         args: Arguments by position.
         kwargs: Arguments by name.
+        kinds: Kinds of the arguments by name. Tensors pass, since their values may not be known yet.
 
     Raises:
         TypeError: For an unknown, missing or repeated argument, or too many by position.
-        ValueError: For a value that is not among those of a `Literal`.
+        ValueError: For a value that is not among those of a `Literal`, or not of its kind.
     """
     names = list(signature.parameters)
     by_position = [
@@ -131,8 +175,18 @@ def bind(caller, signature, args, kwargs):
         choices = get_args(annotation) if get_origin(annotation) is Literal else ()
         if choices and not (isinstance(value, str) and value in choices):
             expected = " or ".join(f'"{choice}"' for choice in choices)
-            raise ValueError(f"{caller} expects `{name}` to be {expected}. Received: {name}={value!r}.")
+            raise ValueError(f"{caller} expects `{name}` to be {expected}. Received: {name}={shown(value)}.")
+        if name in kinds and not is_tensor(value):
+            # An array of one number, without axes, is a number.
+            argument(
+                caller, name, value.item() if isinstance(value, np.ndarray) and not value.ndim else value, kinds[name]
+            )
     return dict(bound.arguments)
+
+
+def is_tensor(value):
+    """Whether a value is a tensor or a variable of Keras, which may have no value yet."""
+    return keras.ops.is_tensor(value) or isinstance(value, (keras.Variable, keras.KerasTensor))
 
 
 def _docstring(docstrings, signature):

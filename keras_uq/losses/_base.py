@@ -6,7 +6,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import keras
 
-from keras_uq.losses._arguments import bind, class_docstring, class_signature, full_signature
+from keras_uq._kinds import Kind
+from keras_uq._values import check_numbers, outside
+from keras_uq.losses._arguments import KERAS_KINDS, OPTION_KINDS, bind, class_docstring, class_signature, full_signature
+
+FLOATING = ("float16", "bfloat16", "float32", "float64")
+LARGEST = 3e38
 
 Reduction = Literal["sum_over_batch_size", "sum", "mean", "mean_with_sample_weight", "none"]
 
@@ -22,7 +27,8 @@ class SegmentationLoss(keras.losses.Loss):
         name: Name in logs; the name of the function by default.
         reduction: How Keras reduces the values of the images to one: `"sum_over_batch_size"` (the mean), `"sum"`,
             `"mean"`, `"mean_with_sample_weight"`, or `"none"` or `None` for no reduction.
-        dtype: Type that the inputs are converted to, `keras.config.floatx()` by default, also under mixed precision.
+        dtype: Floating type that the inputs are converted to, `keras.config.floatx()` by default, also under mixed
+            precision.
     """
 
     # `(y_true, y_pred, ..., **options) -> values of the images`.
@@ -30,6 +36,8 @@ class SegmentationLoss(keras.losses.Loss):
     # Arguments that this loss received after its configuration had been recorded for the first time. At its default,
     # such an argument is left out of the configuration, which therefore equals the recorded one.
     added_later: ClassVar[tuple[str, ...]] = ()
+    # Kinds of arguments that differ from those of the function, by name.
+    kinds: ClassVar[dict[str, Kind]] = {}
     # Values of the function's arguments by name.
     arguments: dict[str, Any]
 
@@ -48,9 +56,12 @@ class SegmentationLoss(keras.losses.Loss):
         cls.__doc__ = class_docstring(cls, SegmentationLoss)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        values = bind(type(self).__name__, type(self).__signature__, args, kwargs)
+        cls = type(self)
+        kinds = {**OPTION_KINDS, **getattr(cls.function, "kinds", {}), **KERAS_KINDS, **cls.kinds}
+        values = bind(cls.__name__, cls.__signature__, args, kwargs, kinds)
+        _check_dtype(cls.__name__, values["dtype"])
         super().__init__(values["name"], values["reduction"], values["dtype"])
-        of_function = full_signature(type(self).function).parameters
+        of_function = full_signature(cls.function).parameters
         self.arguments = {name: value for name, value in values.items() if name in of_function}
 
     # Type checkers take the attributes from the stub, where a misspelt one is an error.
@@ -69,25 +80,30 @@ class SegmentationLoss(keras.losses.Loss):
         return type(self).function(y_true, y_pred, **{**self.arguments, **of_batch})
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None, mask: Any = None) -> Any:
-        """The reduced loss.
+        """The reduced loss. An empty batch has none: it gives an empty result.
 
         Args:
             y_true: Labels, `(batch, *spatial, classes)`.
             y_pred: Predictions, same shape.
-            sample_weight: One weight per image, `(batch,)` or `(batch, 1)`.
+            sample_weight: One weight per image, at least 0, `(batch,)` or `(batch, 1)`; or one number for all.
             mask: True where a voxel counts, `(batch, *spatial)`, or `None`.
 
         Raises:
-            ValueError: For weights of another shape (Keras would broadcast them silently to a wrong number), and for
-                any weight with `over="batch"`, where images have no losses of their own.
+            ValueError: For inputs that are no numbers, for values outside their range if they are at hand (outside a
+                compiled step), for weights of another shape (Keras would broadcast them silently to a wrong number),
+                and for any weight with `over="batch"`, where images have no losses of their own.
         """
+        check_numbers(self.name, y_true=y_true, y_pred=y_pred, **({} if mask is None else {"mask": mask}))
         if sample_weight is not None:
+            check_numbers(self.name, sample_weight=sample_weight)
+            if not hasattr(sample_weight, "shape"):
+                sample_weight = keras.ops.convert_to_tensor(sample_weight, dtype=self.dtype)
             shape = tuple(keras.ops.shape(sample_weight))
-            if len(shape) > 2 or (len(shape) == 2 and shape[1] != 1):
+            if len(shape) > 2 or (len(shape) == 2 and shape[1] != 1) or not _one_per_image(shape, y_pred):
                 raise ValueError(
                     f"{self.name} expects `sample_weight` with one number per image, (batch,) or (batch, 1). Received: "
-                    f"shape={shape}. To leave voxels out, use `ignore_value` or the `mask` argument; to weight "
-                    f"classes, `class_weights`."
+                    f"shape={shape} for y_pred.shape={tuple(keras.ops.shape(y_pred))}. To leave voxels out, use "
+                    f"`ignore_value` or the `mask` argument; to weight classes, `class_weights`."
                 )
             if self.arguments["over"] == "batch":
                 raise ValueError(
@@ -95,6 +111,7 @@ class SegmentationLoss(keras.losses.Loss):
                     f'Use `over="image"`.'
                 )
             sample_weight = keras.ops.reshape(sample_weight, (-1,)) if len(shape) == 2 else sample_weight
+            check_weights(self.name, sample_weight)
         return super().__call__(self._pack(y_true, mask=mask), y_pred, sample_weight)
 
     @staticmethod
@@ -124,3 +141,25 @@ class SegmentationLoss(keras.losses.Loss):
             if name not in self.added_later or value != defaults[name].default
         }
         return {**super().get_config(), "dtype": self.dtype, **arguments}
+
+
+def check_weights(caller, sample_weight):
+    """Refuse NaN, infinite and negative weights, where they are at hand."""
+    received = outside(keras.ops.cast(sample_weight, "float32"), 0, LARGEST)
+    if received is not None:
+        raise ValueError(f"{caller} expects finite weights of at least 0 as `sample_weight`. Received: {received}.")
+
+
+def _one_per_image(shape, y_pred):
+    """Whether weights of this shape are as many as the images; a number for all counts, as do unknown sizes."""
+    batch = keras.ops.shape(y_pred)[0]
+    return not shape or not isinstance(shape[0], int) or not isinstance(batch, int) or shape[0] == batch
+
+
+def _check_dtype(caller, dtype):
+    try:
+        compute = keras.dtype_policies.get(dtype or keras.config.floatx()).compute_dtype
+    except (TypeError, ValueError):
+        compute = None
+    if compute not in FLOATING:
+        raise ValueError(f"{caller} expects `dtype` to be one of {', '.join(FLOATING)}. Received: dtype={dtype!r}.")

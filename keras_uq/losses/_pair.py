@@ -1,5 +1,6 @@
 """Labels and predictions, checked and converted to one form: the first step of every loss."""
 
+import math
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -7,14 +8,20 @@ import keras
 import numpy
 from keras import ops
 
+from keras_uq._values import check_labels, check_probabilities
+
 # Lower bound of the argument of a logarithm, or of a power with an infinite slope at 0.
 SMALLEST = 1e-7
+FIX_LOGITS = "For logits, set `from_logits=True`, or let the network end in a sigmoid or softmax."
 
 
 class Pair:
     """Labels `y_true` and probabilities `y_pred` of one batch, both `(batch, *spatial, classes)`.
 
     Its options are those of every loss in this package. The docstrings of the losses repeat the explanations below.
+
+    Where values are at hand, outside a compiled step, labels and probabilities must lie in [0, 1], but for 1e-3 of
+    rounding and for voxels that are left out. NaN in labels are refused; a NaN probability gives a NaN loss.
 
     Args:
         caller: Name of the loss, for error messages.
@@ -31,6 +38,7 @@ class Pair:
         mask: True where a voxel counts, `(batch, *spatial)`, or `None`.
 
     Attributes:
+        caller: Name of the loss.
         y_true: Labels, float32 or wider. Zero where a voxel is ignored.
         y_pred: Probabilities, same type. Zero where a voxel is ignored.
         logits: The predictions before softmax or sigmoid if `from_logits`, else `None`.
@@ -59,6 +67,7 @@ class Pair:
         y_pred = ops.cast(y_pred, dtype)
         y_true = ops.cast(ops.convert_to_tensor(y_true), dtype)
         _check_shapes(caller, y_true.shape, y_pred.shape)
+        self.caller = caller
         classes = y_pred.shape[-1]
         exclusive = classes > 1 and not multilabel
         self.logits = y_pred if from_logits else None
@@ -72,6 +81,9 @@ class Pair:
             y_pred = ops.where(self.valid > 0, y_pred, ops.zeros_like(y_pred))
             if from_logits:
                 self.logits = ops.where(self.valid > 0, self.logits, ops.zeros_like(self.logits))
+        check_labels(caller, y_true)
+        if not from_logits:
+            check_probabilities(caller, y_pred, FIX_LOGITS)
         self.y_true, self.y_pred = y_true, y_pred
         self.pooled = over == "batch"
         self.class_weights = _weights(caller, classes, class_weights, dtype, exclusive and not include_background)
@@ -87,8 +99,6 @@ class Pair:
         The false positive and the false negative of each voxel are raised to the power `penalty_gamma` before they are
         summed. `clip_labels` clips labels and probabilities to `[1e-7, 1 - 1e-7]`.
         """
-        if penalty_gamma <= 0:
-            raise ValueError(f"The power of the errors must be positive. Received: {penalty_gamma!r}.")
         label, no_label, pred, no_pred = self.y_true, 1 - self.y_true, self.y_pred, 1 - self.y_pred
         if clip_labels:
             # All four from below: in float32, 1 minus a number near 1 - 1e-7 is not 1e-7.
@@ -198,7 +208,7 @@ def _weights(caller, classes, class_weights, dtype, drop_background):
     if class_weights is None and not drop_background:
         return None
     weights = [1.0] * classes if class_weights is None else [float(weight) for weight in class_weights]
-    if len(weights) != classes or min(weights) < 0:
+    if len(weights) != classes or not all(0 <= weight < math.inf for weight in weights):
         raise ValueError(
             f"{caller} expects `class_weights` with one number of at least 0 for each of the {classes} classes. "
             f"Received: class_weights={class_weights!r}."
@@ -206,5 +216,9 @@ def _weights(caller, classes, class_weights, dtype, drop_background):
     if drop_background:
         weights[0] = 0.0
     if sum(weights) == 0:
-        raise ValueError(f"{caller}: `class_weights` leave no class to count. Received: {class_weights!r}.")
+        counted = "a foreground class" if drop_background else "a class"
+        raise ValueError(
+            f"{caller} expects `class_weights` with a number above 0 for {counted}; these leave no class to count. "
+            f"Received: class_weights={class_weights!r}."
+        )
     return ops.convert_to_tensor(weights, dtype=dtype)

@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+from keras_uq._kinds import Number
 from keras_uq.losses._arguments import loss_function, register
 from keras_uq.losses._base import SegmentationLoss
 from keras_uq.losses._pair import Pair
@@ -9,7 +10,7 @@ from keras_uq.losses.crossentropy import class_terms
 from keras_uq.losses.tversky import tversky_index
 
 
-@loss_function
+@loss_function(alpha=Number(0, 1), beta=Number(0, 1))
 def combo(
     y_true,
     y_pred,

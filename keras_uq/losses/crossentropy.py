@@ -9,7 +9,7 @@ from keras_uq.losses._base import SegmentationLoss
 from keras_uq.losses._pair import SMALLEST, Pair
 
 
-@loss_function
+@loss_function()
 def binary_crossentropy(y_true, y_pred, voxels: Literal["mean", "sum"] = "mean", **options):
     """Binary cross-entropy of each channel, averaged over voxels and classes.
 
@@ -40,7 +40,7 @@ def binary_crossentropy(y_true, y_pred, voxels: Literal["mean", "sum"] = "mean",
     return reduce_voxels(pair, values, voxels)
 
 
-@loss_function
+@loss_function()
 def categorical_crossentropy(y_true, y_pred, **options):
     """Cross-entropy of the classes, `-sum_c w_c y_c log p_c`, averaged over voxels.
 

@@ -2,12 +2,13 @@
 
 from typing import Literal
 
+from keras_uq._kinds import Number
 from keras_uq.losses._arguments import loss_function, register
 from keras_uq.losses._base import SegmentationLoss
 from keras_uq.losses._pair import Pair, ratio
 
 
-@loss_function
+@loss_function()
 def dice(
     y_true,
     y_pred,
@@ -71,7 +72,7 @@ class Dice(SegmentationLoss):
     added_later = ("squared", "penalty_gamma")
 
 
-@loss_function
+@loss_function(gamma=Number(above=0))
 def dice_plus_plus(
     y_true,
     y_pred,

@@ -6,7 +6,7 @@ from keras_uq.losses.crossentropy import whole_crossentropy
 from keras_uq.losses.dice import dice
 
 
-@loss_function
+@loss_function()
 def dice_ce(y_true, y_pred, dice_weight: float = 0.5, smooth: float = 1e-6, **options):
     """`w * Dice loss + (1 - w) * cross-entropy` of each image.
 

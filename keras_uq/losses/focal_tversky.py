@@ -10,7 +10,7 @@ from keras_uq.losses._pair import SMALLEST, Pair
 from keras_uq.losses.tversky import tversky_index
 
 
-@loss_function
+@loss_function()
 def focal_tversky(
     y_true,
     y_pred,
@@ -31,10 +31,10 @@ def focal_tversky(
     Args:
         y_true: One-hot labels, `(batch, *spatial, classes)`.
         y_pred: Probabilities, same shape.
-        alpha: Weight of false positives.
-        beta: Weight of false negatives.
-        exponent: Power of the Tversky loss. Kethavath et al. call it gamma; the original paper and Yeung et al. write
-            `1 / gamma` with gamma = 4/3, which is also 0.75.
+        alpha: Weight of false positives, at least 0.
+        beta: Weight of false negatives, at least 0.
+        exponent: Power of the Tversky loss, above 0. Kethavath et al. call it gamma; the original paper and Yeung et
+            al. write `1 / gamma` with gamma = 4/3, which is also 0.75.
         smooth: Number of voxels added to numerator and denominator. If positive, a class that is in neither map has a
             loss of `1e-7 ** exponent`.
         smooth_numerator: Replaces `smooth` in the numerator (0 for Mehrtash et al., 2020), or `None`.

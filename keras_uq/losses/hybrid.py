@@ -2,14 +2,15 @@
 
 from typing import Literal
 
+from keras_uq._kinds import Maybe
 from keras_uq.losses._arguments import loss_function, register
 from keras_uq.losses._base import SegmentationLoss
 from keras_uq.losses.crossentropy import binary_crossentropy
 from keras_uq.losses.jaccard import jaccard
-from keras_uq.losses.ssim import ssim
+from keras_uq.losses.ssim import Odd, ssim
 
 
-@loss_function
+@loss_function(window=Maybe(Odd(least=1)))
 def hybrid(
     y_true,
     y_pred,

@@ -5,7 +5,7 @@ from keras_uq.losses._base import SegmentationLoss
 from keras_uq.losses._pair import Pair, ratio
 
 
-@loss_function
+@loss_function()
 def jaccard(
     y_true, y_pred, smooth: float = 1e-6, smooth_numerator: float | None = None, penalty_gamma: float = 1.0, **options
 ):

@@ -12,7 +12,7 @@ from keras_uq.losses.crossentropy import reduce_voxels
 from keras_uq.losses.dice import dice_index
 
 
-@loss_function
+@loss_function()
 def log_cosh(y_true, y_pred, voxels: Literal["mean", "sum"] = "mean", **options):
     """Log-cosh of the error of each voxel, averaged over voxels and classes.
 
@@ -34,7 +34,7 @@ def log_cosh(y_true, y_pred, voxels: Literal["mean", "sum"] = "mean", **options)
     return reduce_voxels(pair, _log_cosh(pair.y_pred - pair.y_true), voxels)
 
 
-@loss_function
+@loss_function()
 def log_cosh_dice(
     y_true, y_pred, smooth: float = 1e-6, smooth_numerator: float | None = None, penalty_gamma: float = 1.0, **options
 ):

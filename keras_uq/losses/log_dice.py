@@ -11,7 +11,7 @@ from keras_uq.losses.dice import dice_index
 SMALLEST_INDEX = 1e-30
 
 
-@loss_function
+@loss_function()
 def log_dice(
     y_true, y_pred, smooth: float = 1e-6, smooth_numerator: float | None = None, penalty_gamma: float = 1.0, **options
 ):

@@ -4,12 +4,25 @@ from typing import Literal
 
 from keras import ops
 
+from keras_uq._kinds import Integer, Maybe, Mismatch
 from keras_uq.losses._arguments import loss_function, register
 from keras_uq.losses._base import SegmentationLoss
 from keras_uq.losses._pair import Pair
 
 
-@loss_function
+class Odd(Integer):
+    """An odd whole number of a range."""
+
+    noun = "an odd whole number"
+
+    def read(self, value):
+        number = super().read(value)
+        if number % 2 != 1:
+            raise Mismatch
+        return number
+
+
+@loss_function(window=Maybe(Odd(least=1)))
 def ssim(
     y_true,
     y_pred,
@@ -30,10 +43,10 @@ def ssim(
         y_pred: Probabilities, same shape.
         window: Side of the window in voxels, odd; on a shorter axis, the largest odd side that fits. `None`: the means
             and variances are those of the whole image.
-        sigma: Standard deviation of the Gaussian in voxels.
+        sigma: Standard deviation of the Gaussian in voxels, at least 0.01.
         padding: `"valid"`, or `"same"` for zeros around the image.
-        c1: Constant in the term of the means.
-        c2: Constant in the term of the variances.
+        c1: Constant in the term of the means, above 0.
+        c2: Constant in the term of the variances, above 0.
         **options: The options of every loss: see `keras_uq.losses`.
 
     Returns:
@@ -44,8 +57,6 @@ def ssim(
         their superscripts. The Gaussian window is taken from the fusion loss on which the paper builds.
     """
     pair = Pair("ssim", y_true, y_pred, **options)
-    if window is not None and window % 2 != 1:
-        raise ValueError(f"ssim expects an odd `window` or None. Received: window={window!r}.")
     true, pred, valid = pair.y_true, pair.y_pred, pair.valid
 
     def local_mean(values):

@@ -7,7 +7,7 @@ from keras_uq.losses._base import SegmentationLoss
 from keras_uq.losses._pair import Pair, ratio
 
 
-@loss_function
+@loss_function()
 def tversky(
     y_true,
     y_pred,
@@ -27,8 +27,10 @@ def tversky(
     Args:
         y_true: One-hot labels, `(batch, *spatial, classes)`.
         y_pred: Probabilities, same shape.
-        alpha: Weight of false positives (as Keras documents it; the code of Keras 3.15 has alpha and beta swapped).
-        beta: Weight of false negatives. Above alpha, it trades precision for recall.
+        alpha: Weight of false positives, at least 0 (as Keras documents it; the code of Keras 3.15 has alpha and beta
+            swapped).
+        beta: Weight of false negatives, at least 0. Above alpha, it trades precision for recall. Alpha and beta are not
+            both 0.
         smooth: Number of voxels added to numerator and denominator. If positive, a class that is in neither map has a
             loss of 0.
         smooth_numerator: Replaces `smooth` in the numerator (0 for Mehrtash et al., 2020), or `None`.
@@ -53,6 +55,10 @@ def tversky(
 
 def tversky_index(pair, alpha, beta, smooth, smooth_numerator=None, penalty_gamma=1.0, clip_labels=False):
     """Tversky index of each class, `(batch, classes)`."""
+    if all(isinstance(weight, (int, float)) and weight == 0 for weight in (alpha, beta)):
+        raise ValueError(
+            f"{pair.caller} expects `alpha` or `beta` above 0. Received: both 0: errors would cost nothing."
+        )
     tp, fp, fn = pair.soft_counts(penalty_gamma, clip_labels)
     return ratio(tp, tp + alpha * fp + beta * fn, smooth, smooth_numerator)
 

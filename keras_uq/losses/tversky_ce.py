@@ -7,15 +7,20 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_uq._kinds import Choice, Items, Maybe, Number, argument, shown
+from keras_uq._values import LEAST, MOST, outside
 from keras_uq.losses._arguments import loss_function, register
 from keras_uq.losses._base import SegmentationLoss
 from keras_uq.losses.crossentropy import categorical_crossentropy, whole_crossentropy
 from keras_uq.losses.tversky import tversky
 
-ADAPTIVE = (None, "epoch", "step")
+ADAPTIVE = Maybe(Choice("epoch", "step"))
+
+# The two weights of an adaptive loss.
+WEIGHTS = Items(Number(0, 1), count=2)
 
 
-@loss_function
+@loss_function()
 def tversky_ce(
     y_true,
     y_pred,
@@ -47,6 +52,9 @@ def tversky_ce(
     """
     overlap, crossentropy = tversky_and_ce(y_true, y_pred, alpha, beta, smooth, **options)
     weight = ops.stop_gradient(ops.cast(tversky_weight, overlap.dtype))
+    received = outside(weight, LEAST, MOST)
+    if received is not None:
+        raise ValueError(f"tversky_ce expects `tversky_weight` to be a number in [0, 1]. Received: {received}.")
     return weight * overlap + (1 - weight) * crossentropy
 
 
@@ -96,14 +104,16 @@ class TverskyCE(SegmentationLoss):
         **kwargs,
     ):
         super().__init__(*args, **kwargs)
-        if adaptive not in ADAPTIVE:
-            raise ValueError(f"`adaptive` must be one of {ADAPTIVE}. Received: adaptive={adaptive!r}.")
+        argument("TverskyCE", "adaptive", adaptive, ADAPTIVE)
+        if weights is not None and not (adaptive and isinstance(weights, TverskyCEWeights)):
+            raise ValueError(
+                "TverskyCE expects `weights` to be the TverskyCEWeights of an adaptive loss, or None. "
+                f"Received: weights={shown(weights)}, adaptive={adaptive!r}."
+            )
         self.adaptive = adaptive
-        start = self.arguments["tversky_weight"]
-        if not 0 <= start <= 1:
-            raise ValueError(f"`tversky_weight` must be within [0, 1]. Received: tversky_weight={start!r}.")
         self.weights = weights
         if adaptive and weights is None:
+            start = self.arguments["tversky_weight"]
             self.weights = TverskyCEWeights((start, 1 - start))
         if adaptive == "step":
             self.weights.parts = self._parts
@@ -157,7 +167,7 @@ class TverskyCEWeights(keras.metrics.Metric):
     keep them.
 
     Args:
-        start: Initial weights of the Tversky loss and of the cross-entropy.
+        start: Initial weights of the Tversky loss and of the cross-entropy, each in [0, 1].
         name: Name in logs.
         dtype: Type of the weights.
 
@@ -171,7 +181,8 @@ class TverskyCEWeights(keras.metrics.Metric):
         self, start: Sequence[float] = (0.5, 0.5), name: str = "tversky_weight", dtype: str = "float32"
     ) -> None:
         super().__init__(name=name, dtype=dtype)
-        self.values = self.add_variable((2,), "zeros", name="values")
+        start = argument("TverskyCEWeights", "start", start, WEIGHTS)
+        self.values = self.add_variable((2,), "zeros", aggregation="mean", name="values")
         self.values.assign(np.asarray(start, dtype="float32"))
         self.parts = None
 

@@ -4,6 +4,7 @@ from typing import Literal
 
 from keras import ops
 
+from keras_uq._kinds import Number
 from keras_uq.losses._arguments import loss_function, register
 from keras_uq.losses._base import SegmentationLoss
 from keras_uq.losses._pair import Pair
@@ -12,7 +13,7 @@ from keras_uq.losses.focal_tversky import focal
 from keras_uq.losses.tversky import tversky_index
 
 
-@loss_function
+@loss_function(gamma=Number(least=0))
 def asymmetric_focal(y_true, y_pred, delta: float = 0.6, gamma: float = 0.1, **options):
     """Cross-entropy of each image that gives less weight to background voxels that are nearly right.
 
@@ -24,7 +25,7 @@ def asymmetric_focal(y_true, y_pred, delta: float = 0.6, gamma: float = 0.1, **o
         y_true: One-hot labels, `(batch, *spatial, classes)`.
         y_pred: Probabilities, same shape.
         delta: Weight of foreground classes, in [0, 1].
-        gamma: Power of the error `1 - p` of the background.
+        gamma: Power of the error `1 - p` of the background, at least 0.
         class_weights: One number per class, at least 0. They multiply the terms of the sum over exclusive classes, and
             the sum is not divided by them.
         **options: The options of every loss: see `keras_uq.losses`.
@@ -39,7 +40,7 @@ def asymmetric_focal(y_true, y_pred, delta: float = 0.6, gamma: float = 0.1, **o
     return pair.class_sum(pair.voxel_mean(class_terms(pair, delta, 1 - delta, gamma)))
 
 
-@loss_function
+@loss_function(gamma=Number(least=0, below=1))
 def asymmetric_focal_tversky(
     y_true,
     y_pred,
@@ -55,7 +56,7 @@ def asymmetric_focal_tversky(
     Args:
         y_true: One-hot labels, `(batch, *spatial, classes)`.
         y_pred: Probabilities, same shape.
-        delta: Weight of false negatives; `1 - delta` is the weight of false positives.
+        delta: Weight of false negatives, in [0, 1]; `1 - delta` is the weight of false positives.
         gamma: In [0, 1). A higher value gives more weight to foreground classes that are nearly right.
         smooth: Number of voxels added to numerator and denominator of the Tversky index.
         penalty_gamma: Power of the false positive and the false negative of each voxel: 2 gives the "++" form of Yeung
@@ -79,7 +80,7 @@ def asymmetric_focal_tversky(
     return pair.class_mean(focused)
 
 
-@loss_function
+@loss_function(gamma=Number(least=0, below=1))
 def unified_focal(
     y_true,
     y_pred,
@@ -98,8 +99,8 @@ def unified_focal(
         y_pred: Probabilities, same shape.
         weight: Weight of the cross-entropy, in [0, 1]; lambda in the paper.
         delta: Weight of foreground classes in the cross-entropy, and of false negatives in the Tversky loss, in [0, 1].
-        gamma: Power of the error of the background in the cross-entropy. The Tversky loss of foreground classes is
-            raised to `1 - gamma`.
+        gamma: In [0, 1). Power of the error of the background in the cross-entropy. The Tversky loss of foreground
+            classes is raised to `1 - gamma`.
         smooth: Number of voxels added to numerator and denominator of the Tversky index.
         penalty_gamma: Power of the false positive and the false negative of each voxel in the Tversky index: 2 gives
             Unified Focal++.

@@ -8,6 +8,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from keras_uq._kinds import Choice, argument, shown
+from keras_uq.metrics._checks import check_sums, real, within_0_and_1
+
 # Probabilities are clipped to this distance from 0 before a logarithm.
 CLIP = 1e-7
 # Number of bins that are counted. Every divisor of it is available as a number of bins.
@@ -66,11 +69,16 @@ class Calibration:
         Raises:
             ValueError: If the shapes do not match, a label is not a class number, or a value lies outside [0, 1].
         """
-        labels, probabilities = np.asarray(labels), np.asarray(probabilities)
-        if labels.shape != probabilities.shape[:-1] or labels.dtype.kind not in "biu":
+        labels, probabilities = np.asarray(labels), real("Calibration.add", "probabilities", probabilities)
+        if (
+            not probabilities.ndim
+            or not probabilities.shape[-1]
+            or labels.shape != probabilities.shape[:-1]
+            or labels.dtype.kind not in "biu"
+        ):
             raise ValueError(
-                "Expected class numbers (*spatial) and probabilities (*spatial, classes). "
-                f"Received: {labels.dtype} {labels.shape} and {probabilities.shape}."
+                "Calibration.add expects class numbers (*spatial), whole numbers or Booleans, and probabilities "
+                f"(*spatial, classes). Received: {labels.dtype} {labels.shape} and {probabilities.shape}."
             )
         # One sigmoid channel stands for two classes.
         classes = max(probabilities.shape[-1], 2)
@@ -97,9 +105,7 @@ class Calibration:
         if labels.max() >= classes or labels.min() < 0:
             raise ValueError(f"Expected labels from 0 to {classes - 1}. Received: {labels.min()} to {labels.max()}.")
         if not (probabilities.min() >= 0 and probabilities.max() <= 1):
-            raise ValueError(
-                f"Expected probabilities in [0, 1]. Received: {probabilities.min()} to {probabilities.max()}."
-            )
+            within_0_and_1("Calibration.add", "probabilities", probabilities)
         self.voxels += len(labels)
         for start in range(0, len(labels), CHUNK):
             part = slice(start, start + CHUNK)
@@ -111,7 +117,7 @@ class Calibration:
             self._squares += 2 * float(np.sum((1 - label_probability) ** 2, dtype="float64"))
             self._count("single", probabilities[:, 0], labels)
         else:
-            _check_sums(probabilities)
+            check_sums("Calibration.add", probabilities)
             columns = list(np.ascontiguousarray(probabilities.T))
             label_probability, confidence = columns[0], columns[0]
             predicted = np.zeros(labels.shape, dtype="uint8")
@@ -144,7 +150,7 @@ class Calibration:
     def __add__(self, other: "Calibration") -> "Calibration":
         """Return a new object with the sums of both."""
         if not isinstance(other, Calibration):
-            return NotImplemented
+            raise TypeError(f"Calibration + ... expects another Calibration. Received: {shown(other)}.")
         if None not in (self.classes, other.classes) and self.classes != other.classes:
             raise ValueError(f"Expected equal numbers of classes. Received: {self.classes} and {other.classes}.")
         total = Calibration()
@@ -172,8 +178,7 @@ class Calibration:
             Mehrtash et al. (2020), Eq. 3; Yeung et al. (2021), Eq. 1. The tables of Yeung et al. contain the second
             mode, as their evaluation code shows.
         """
-        if mode not in ("full", "foreground"):
-            raise ValueError(f'`mode` must be "full" or "foreground". Received: mode={mode!r}.')
+        argument("Calibration.nll", "mode", mode, Choice("full", "foreground"))
         return self._mean(self._log_loss if mode == "full" else self._foreground_log_loss)
 
     def brier(self, normalize: bool = True) -> float:
@@ -220,11 +225,10 @@ class Calibration:
         Reference:
             Mehrtash et al. (2020), Section V-B.
         """
-        if not isinstance(bins, (int, np.integer)) or bins < 1 or FINE % bins:
+        if isinstance(bins, bool) or not isinstance(bins, (int, np.integer)) or bins < 1 or FINE % bins:
             divisors = [number for number in range(1, FINE + 1) if FINE % number == 0]
-            raise ValueError(f"`bins` must be one of {divisors}. Received: bins={bins!r}.")
-        if kind not in ("confidence", "foreground", "class"):
-            raise ValueError(f'`kind` must be "confidence", "foreground" or "class". Received: kind={kind!r}.')
+            raise ValueError(f"Calibration expects `bins` to be one of {divisors}. Received: bins={shown(bins)}.")
+        argument("Calibration", "kind", kind, Choice("confidence", "foreground", "class"))
         if kind == "class":
             curves = [self._curve(bins, value) for value in range(self.classes or 0)]
             return Reliability(*(np.array(arrays) for arrays in zip(*curves))) if curves else _empty(bins)
@@ -275,15 +279,6 @@ def _from_single(counts, sums, kind):
 def _wide(probabilities):
     """Convert to float32 unless the type is wider already."""
     return probabilities.astype(np.result_type(probabilities.dtype, "float32"), copy=False)
-
-
-def _check_sums(probabilities):
-    largest = float(np.abs(probabilities.sum(axis=1) - 1).max())
-    if largest > 0.01:
-        raise ValueError(
-            f"Expected probabilities that sum to 1 over the classes. Received sums that differ from 1 by up to "
-            f"{largest:.3g}. Convert independent channels with keras_uq.inference.exclusive first."
-        )
 
 
 def _empty(bins, classes=0):

@@ -5,6 +5,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from keras_uq._kinds import Number, argument
+from keras_uq.metrics._checks import two_masks, within_0_and_1
+
 
 class Counts(NamedTuple):
     """Voxel counts of one case: true positives, false positives, false negatives, true negatives."""
@@ -28,7 +31,11 @@ def confusion_counts(mask: npt.ArrayLike, predicted_mask: npt.ArrayLike) -> Coun
     Raises:
         ValueError: If the shapes differ or an array is not Boolean.
     """
-    mask, predicted_mask = _checked(mask, predicted_mask)
+    return _counts("confusion_counts", mask, predicted_mask)
+
+
+def _counts(caller, mask, predicted_mask):
+    mask, predicted_mask = two_masks(caller, mask, predicted_mask)
     tp = int(np.count_nonzero(mask & predicted_mask))
     fp = int(np.count_nonzero(predicted_mask)) - tp
     fn = int(np.count_nonzero(mask)) - tp
@@ -46,31 +53,31 @@ def dice(mask: npt.ArrayLike, predicted_mask: npt.ArrayLike) -> float:
         `2 TP / (2 TP + FP + FN)`, a float in `[0, 1]`; NaN if both masks are empty, so that `np.nanmean` ignores the
         case.
     """
-    tp, fp, fn, _ = confusion_counts(mask, predicted_mask)
+    tp, fp, fn, _ = _counts("dice", mask, predicted_mask)
     return _ratio(2 * tp, 2 * tp + fp + fn)
 
 
 def jaccard(mask: npt.ArrayLike, predicted_mask: npt.ArrayLike) -> float:
     """Return the Jaccard score `TP / (TP + FP + FN)`; NaN if both masks are empty. Arguments as in `dice`."""
-    tp, fp, fn, _ = confusion_counts(mask, predicted_mask)
+    tp, fp, fn, _ = _counts("jaccard", mask, predicted_mask)
     return _ratio(tp, tp + fp + fn)
 
 
 def sensitivity(mask: npt.ArrayLike, predicted_mask: npt.ArrayLike) -> float:
     """Return the sensitivity (recall) `TP / (TP + FN)`; NaN if the mask is empty. Arguments as in `dice`."""
-    tp, _, fn, _ = confusion_counts(mask, predicted_mask)
+    tp, _, fn, _ = _counts("sensitivity", mask, predicted_mask)
     return _ratio(tp, tp + fn)
 
 
 def specificity(mask: npt.ArrayLike, predicted_mask: npt.ArrayLike) -> float:
     """Return the specificity `TN / (TN + FP)`; NaN if the mask fills the image. Arguments as in `dice`."""
-    _, fp, _, tn = confusion_counts(mask, predicted_mask)
+    _, fp, _, tn = _counts("specificity", mask, predicted_mask)
     return _ratio(tn, tn + fp)
 
 
 def precision(mask: npt.ArrayLike, predicted_mask: npt.ArrayLike) -> float:
     """Return the precision `TP / (TP + FP)`; NaN if nothing is predicted. Arguments as in `dice`."""
-    tp, fp, _, _ = confusion_counts(mask, predicted_mask)
+    tp, fp, _, _ = _counts("precision", mask, predicted_mask)
     return _ratio(tp, tp + fp)
 
 
@@ -80,7 +87,7 @@ def f_beta(mask: npt.ArrayLike, predicted_mask: npt.ArrayLike, beta: float = 1.0
     Args:
         mask: Booleans, any shape.
         predicted_mask: Booleans, same shape.
-        beta: Number above 0; 1 gives the Dice score.
+        beta: Number in (0, 1000]; 1 gives the Dice score.
 
     Returns:
         `(1 + b) TP / ((1 + b) TP + b FN + FP)` with `b = beta ** 2`, a float in `[0, 1]`; NaN if both masks are empty.
@@ -88,9 +95,8 @@ def f_beta(mask: npt.ArrayLike, predicted_mask: npt.ArrayLike, beta: float = 1.0
     Reference:
         Zhang et al. (2025) report F2 without a formula: 5 TP / (5 TP + 4 FN + FP).
     """
-    if not beta > 0:
-        raise ValueError(f"Expected `beta` above 0. Received: beta={beta!r}.")
-    tp, fp, fn, _ = confusion_counts(mask, predicted_mask)
+    argument("f_beta", "beta", beta, Number(above=0, most=1000))
+    tp, fp, fn, _ = _counts("f_beta", mask, predicted_mask)
     square = beta**2
     return _ratio((1 + square) * tp, (1 + square) * tp + square * fn + fp)
 
@@ -105,29 +111,21 @@ def soft_counts(mask: npt.ArrayLike, probability: npt.ArrayLike) -> tuple[float,
     Returns:
         `(overlap, predicted, labelled)`: the float64 sums of `p g`, `p` and `g`. The pooled soft Dice of Kethavath et
         al. (2025), Eq. 12, is `2 sum(overlap) / (sum(predicted) + sum(labelled))`.
+
+    Raises:
+        ValueError: If the shapes differ, the mask is not Boolean, or a probability lies outside [0, 1].
     """
-    mask = np.asarray(mask)
-    probability = np.asarray(probability)
+    mask, probability = np.asarray(mask), within_0_and_1("soft_counts", "probability", probability)
     if mask.shape != probability.shape or mask.dtype != bool:
         raise ValueError(
-            f"Expected a boolean mask and a map of one shape. Received: {mask.dtype} {mask.shape}, {probability.shape}."
+            "soft_counts expects a Boolean mask and a map of one shape. "
+            f"Received: {mask.dtype} {mask.shape}, {probability.shape}."
         )
     return (
         float(np.sum(probability[mask], dtype="float64")),
         float(np.sum(probability, dtype="float64")),
         float(np.count_nonzero(mask)),
     )
-
-
-def _checked(mask, predicted_mask):
-    mask, predicted_mask = np.asarray(mask), np.asarray(predicted_mask)
-    if mask.shape != predicted_mask.shape:
-        raise ValueError(f"Expected two masks of one shape. Received: {mask.shape} and {predicted_mask.shape}.")
-    if mask.dtype != bool or predicted_mask.dtype != bool:
-        raise ValueError(
-            f"Expected boolean masks. Received: {mask.dtype} and {predicted_mask.dtype}. Threshold first: `p >= 0.5`."
-        )
-    return mask, predicted_mask
 
 
 def _ratio(numerator, denominator):

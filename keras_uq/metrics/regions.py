@@ -6,6 +6,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from keras_uq._kinds import Integer, Number, argument
+from keras_uq.metrics._checks import spacing_of
+
 
 def bounding_box(
     labels: npt.ArrayLike, spacing: Sequence[float], margin: float = 8.0, slices: int = 2
@@ -13,7 +16,7 @@ def bounding_box(
     """Return the bounding box of all foreground of a case, extended by a margin and clipped to the image.
 
     Args:
-        labels: `(depth, height, width)` or `(height, width)`; values above 0 are foreground.
+        labels: Whole numbers or Booleans, `(depth, height, width)` or `(height, width)`; values above 0 are foreground.
         spacing: Distance between voxels in millimetres, one number per axis.
         margin: Margin on each side in the plane (the last two axes), in millimetres, rounded up to whole voxels.
         slices: Margin on each side along the first axis of a volume, in slices.
@@ -22,17 +25,21 @@ def bounding_box(
         A tuple with one slice per axis, for use as `labels[box]`. The box of a case without foreground is empty.
 
     Raises:
-        ValueError: If `labels` has neither 2 nor 3 axes, or `spacing` is not one positive number per axis.
+        ValueError: If `labels` has neither 2 nor 3 axes or holds other values, if `spacing` is not one positive number
+            per axis, or a margin is negative.
 
     Reference:
         Mehrtash et al. (2020), Section VI-D: 8 mm in the plane and 2 slices.
     """
     labels = np.asarray(labels)
-    if labels.ndim not in (2, 3) or len(spacing) != labels.ndim or min(spacing) <= 0:
+    if labels.ndim not in (2, 3) or labels.dtype.kind not in "biu":
         raise ValueError(
-            "Expected labels (depth, height, width) or (height, width) and one positive spacing per axis. "
-            f"Received: {labels.shape} and spacing={tuple(spacing)}."
+            "bounding_box expects labels (depth, height, width) or (height, width), whole numbers or Booleans. "
+            f"Received: {labels.dtype} {labels.shape}."
         )
+    spacing = spacing_of("bounding_box", spacing, labels.ndim)
+    argument("bounding_box", "margin", margin, Number(least=0, unit="millimetres"))
+    argument("bounding_box", "slices", slices, Integer(least=0))
     foreground = labels > 0
     if not foreground.any():
         return (slice(0, 0),) * labels.ndim

@@ -6,6 +6,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from keras_uq._kinds import Integer, argument
+from keras_uq.metrics._checks import distributions
+
 # Probabilities are clipped to this distance from 0 and 1 before a logarithm.
 CLIP = 1e-7
 
@@ -41,12 +44,12 @@ def segment_entropy(probabilities: npt.ArrayLike) -> np.ndarray:
         Array `(foreground classes,)` in nats, each in `[0, log 2]`; NaN for a class that is predicted nowhere.
 
     Raises:
-        ValueError: If a value lies outside [0, 1].
+        ValueError: If a value lies outside [0, 1], or several classes of a voxel do not sum to 1 (within 0.01).
 
     Reference:
         Mehrtash et al. (2020), Eq. 7.
     """
-    predicted, class_probabilities = _foreground(probabilities)
+    predicted, class_probabilities = _foreground("segment_entropy", probabilities)
     entropies = []
     for label, p in enumerate(class_probabilities, start=1):
         inside = p[predicted == label]
@@ -61,13 +64,14 @@ def segment_components(probabilities: npt.ArrayLike, least: int = 1) -> list[Seg
 
     Args:
         probabilities: As in `segment_entropy`.
-        least: Smallest component to return, in voxels.
+        least: Smallest component to return, in voxels, at least 1.
 
     Returns:
         A list of `Segment`, sorted by class and then from the largest component to the smallest; empty if nothing is
         predicted.
     """
-    predicted, class_probabilities = _foreground(probabilities)
+    argument("segment_components", "least", least, Integer(least=1))
+    predicted, class_probabilities = _foreground("segment_components", probabilities)
     segments = []
     for label, p in enumerate(class_probabilities, start=1):
         components, number = ndimage.label(predicted == label)
@@ -94,21 +98,12 @@ def binary_entropy(p: np.ndarray) -> np.ndarray:
     return -(p * np.log(p) + (1 - p) * np.log1p(-p))
 
 
-def _foreground(probabilities):
+def _foreground(caller, probabilities):
     """Return the predicted class of each voxel and a list with the probabilities of each foreground class."""
-    probabilities = np.asarray(probabilities)
-    if probabilities.ndim < 2 or (probabilities.size and not 0 <= probabilities.min() <= probabilities.max() <= 1):
-        raise ValueError(
-            "Expected probabilities (*spatial, classes) in [0, 1]. Received: shape="
-            f"{probabilities.shape}{_range(probabilities)}."
-        )
+    probabilities = distributions(caller, "probabilities", probabilities)
     if probabilities.shape[-1] == 1:
         return probabilities[..., 0] >= 0.5, [probabilities[..., 0]]
     return np.argmax(probabilities, axis=-1), list(np.moveaxis(probabilities, -1, 0)[1:])
-
-
-def _range(probabilities):
-    return f", values from {probabilities.min()} to {probabilities.max()}" if probabilities.size else ""
 
 
 def _mean_entropy(p):

@@ -7,6 +7,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from keras_uq._kinds import shown
+from keras_uq.metrics._checks import real
+
 
 class MapStatistics(NamedTuple):
     """Mean and spread of one map or of several.
@@ -35,15 +38,21 @@ def map_statistics(volume: npt.ArrayLike) -> MapStatistics:
         volume: `(depth, height, width)`; axis 0 counts slices.
 
     Raises:
-        ValueError: If the map is empty or has fewer than two axes.
+        ValueError: If the map is empty, has fewer than two axes, or contains NaN or infinity.
 
     Reference:
         Kethavath et al. (2025), Eq. 14, 15, 17 and 18 (`std_pixel`). The printed Tables 2, 5 and 6 fit `std_slice`.
     """
-    volume = np.asarray(volume)
+    volume = real("map_statistics", "volume", volume)
     if volume.size == 0 or volume.ndim < 2:
-        raise ValueError(f"Expected a map (depth, height, width) that is not empty. Received: shape={volume.shape}.")
+        raise ValueError(
+            f"map_statistics expects a map (depth, height, width) that is not empty. Received: shape={volume.shape}."
+        )
     slice_means = np.mean(volume, axis=tuple(range(1, volume.ndim)), dtype="float64")
+    # One NaN or infinity in the map is one in these means.
+    if not np.isfinite(slice_means).all():
+        share = 1 - np.isfinite(volume).mean()
+        raise ValueError(f"map_statistics expects finite numbers. Received: NaN or infinity in {share:.2%} of the map.")
     return MapStatistics(
         pixels=volume.size,
         slices=len(volume),
@@ -55,8 +64,16 @@ def map_statistics(volume: npt.ArrayLike) -> MapStatistics:
 
 
 def pool_statistics(statistics: Iterable[MapStatistics]) -> MapStatistics:
-    """Pool the statistics of several maps. The result is exact, by the law of total variance."""
+    """Pool the statistics of several maps. The result is exact, by the law of total variance.
+
+    Raises:
+        ValueError: If there is no map, or a number of one is not finite.
+    """
     statistics = list(statistics)
+    if not statistics or not all(isinstance(s, MapStatistics) and np.isfinite(s).all() for s in statistics):
+        raise ValueError(
+            f"pool_statistics expects one `MapStatistics` of finite numbers or more. Received: {shown(statistics)}."
+        )
     pixels, mean, std_pixel = _pool([(s.pixels, s.mean, s.std_pixel) for s in statistics])
     slices, slice_mean, std_slice = _pool([(s.slices, s.slice_mean, s.std_slice) for s in statistics])
     return MapStatistics(pixels, slices, mean, std_pixel, slice_mean, std_slice)

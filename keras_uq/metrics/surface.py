@@ -1,6 +1,7 @@
 """Distances between the surfaces of a mask and a predicted mask, in millimetres."""
 
 import math
+import numbers
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -8,7 +9,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage, spatial
 
-CONVENTIONS = ("max_directed", "pooled")
+from keras_uq._kinds import Choice, argument, shown
+from keras_uq.metrics._checks import spacing_of, two_masks
+
 # Two surfaces are searched with a k-d tree if each fills at most the share THIN of their bounding box; the search
 # radius is the share CLOSE of the box's diagonal.
 THIN, CLOSE = 0.15, 0.1
@@ -33,22 +36,21 @@ def hausdorff95(
         convention: `"max_directed"` takes the percentile of each direction and returns the larger one, as MONAI,
             MetricsReloaded and surface-distance do. `"pooled"` takes one percentile of both directions together, as
             MedPy does. The two can differ by millimetres, so report the convention with the result.
-        empty: Value if exactly one of the masks is empty (the structure was missed, or predicted where there is none).
-            If both are empty, the result is NaN.
+        empty: Value if exactly one of the masks is empty (the structure was missed, or predicted where there is none):
+            a number, infinity or NaN. If both are empty, the result is NaN.
 
     Returns:
         The distance in millimetres.
 
     Raises:
-        ValueError: If the masks are not Boolean arrays of equal shape, or `spacing` is not one positive number per
-            axis.
+        ValueError: If the masks are not Boolean arrays of equal shape, `spacing` is not one positive finite number per
+            axis, or an option has another value.
 
     Reference:
         Mehrtash et al. (2020), Table S2, which does not name its convention.
     """
-    if convention not in CONVENTIONS:
-        raise ValueError(f"`convention` must be one of {CONVENTIONS}. Received: convention={convention!r}.")
-    distances = _distances(mask, predicted_mask, spacing, empty)
+    argument("hausdorff95", "convention", convention, Choice("max_directed", "pooled"))
+    distances = _distances("hausdorff95", mask, predicted_mask, spacing, empty)
     if isinstance(distances, float):
         return distances
     if convention == "pooled":
@@ -63,7 +65,7 @@ def average_surface_distance(
 
     Arguments, surfaces and empty masks are those of `hausdorff95`.
     """
-    distances = _distances(mask, predicted_mask, spacing, empty)
+    distances = _distances("average_surface_distance", mask, predicted_mask, spacing, empty)
     return distances if isinstance(distances, float) else float(np.mean(np.concatenate(distances)))
 
 
@@ -88,25 +90,26 @@ def average_cases(values: Iterable[float]) -> Averaged:
         values: One number per case; NaN if the case has no value.
 
     Returns:
-        `Averaged`.
+        `Averaged`. The mean is infinite if a value is.
+
+    Raises:
+        ValueError: If a value is no number, such as `None`.
     """
-    values = np.asarray(list(values), dtype="float64")
-    numbers = values[~np.isnan(values)]
-    return Averaged(float(numbers.mean()) if len(numbers) else math.nan, len(numbers), len(values) - len(numbers))
+    values = list(values)
+    wrong = [value for value in values if isinstance(value, bool) or not isinstance(value, numbers.Real)]
+    if wrong:
+        raise ValueError(f"average_cases expects one number per case, or NaN. Received: {shown(wrong[0])}.")
+    values = np.asarray(values, dtype="float64")
+    present = values[~np.isnan(values)]
+    return Averaged(float(present.mean()) if len(present) else math.nan, len(present), len(values) - len(present))
 
 
-def _distances(mask, predicted_mask, spacing, empty):
+def _distances(caller, mask, predicted_mask, spacing, empty):
     """Distances in both directions, or one float if a mask is empty."""
-    mask, predicted_mask = np.asarray(mask), np.asarray(predicted_mask)
-    if mask.shape != predicted_mask.shape or mask.dtype != bool or predicted_mask.dtype != bool:
-        raise ValueError(
-            "Expected two Boolean masks of equal shape. "
-            f"Received: {mask.dtype} {mask.shape} and {predicted_mask.dtype} {predicted_mask.shape}."
-        )
-    if len(spacing) != mask.ndim or min(spacing) <= 0:
-        raise ValueError(
-            f"Expected one positive spacing per axis ({mask.ndim} axes). Received: spacing={tuple(spacing)}."
-        )
+    mask, predicted_mask = two_masks(caller, mask, predicted_mask, axes=1)
+    spacing = spacing_of(caller, spacing, mask.ndim)
+    if isinstance(empty, bool) or not isinstance(empty, numbers.Real):
+        raise ValueError(f"{caller} expects `empty` to be a number, infinity or NaN. Received: empty={shown(empty)}.")
     box = _union_box(mask, predicted_mask)
     if box is None:
         return math.nan

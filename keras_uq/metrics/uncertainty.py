@@ -5,6 +5,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from keras_uq._kinds import Integer, argument
+from keras_uq.metrics._checks import real
+
 
 class RiskCoverage(NamedTuple):
     """A risk-coverage curve: the error rate of the most certain voxels against their share.
@@ -40,7 +43,7 @@ def error_detection_auroc(uncertainty: npt.ArrayLike, error: npt.ArrayLike) -> f
     Reference:
         Hendrycks and Gimpel (2017). Kethavath et al. (2025), Section 3.5, judge this relation by eye.
     """
-    sizes, errors = _levels(uncertainty, error)
+    sizes, errors = _levels("error_detection_auroc", uncertainty, error)
     hits = sizes - errors
     if errors.sum() == 0 or hits.sum() == 0:
         return float("nan")
@@ -60,7 +63,7 @@ def uncertainty_error_overlap(uncertainty: npt.ArrayLike, error: npt.ArrayLike) 
     Reference:
         The uncertainty-error overlap of Jungo et al. (2020), with the threshold that makes both areas equal.
     """
-    sizes, errors = (values[::-1] for values in _levels(uncertainty, error))
+    sizes, errors = (values[::-1] for values in _levels("uncertainty_error_overlap", uncertainty, error))
     wrong = errors.sum()
     if wrong == 0:
         return float("nan")
@@ -76,7 +79,8 @@ def risk_coverage(uncertainty: npt.ArrayLike, error: npt.ArrayLike, points: int 
     Args:
         uncertainty: As in `error_detection_auroc`.
         error: As in `error_detection_auroc`.
-        points: Number of points of the curve, equally spaced in coverage. The areas are computed over all voxels.
+        points: Number of points of the curve, 2 or more, equally spaced in coverage. The areas are computed over all
+            voxels.
 
     Returns:
         `RiskCoverage`.
@@ -84,7 +88,8 @@ def risk_coverage(uncertainty: npt.ArrayLike, error: npt.ArrayLike, points: int 
     Reference:
         Geifman and El-Yaniv (2017); the excess area is from Geifman et al. (2019).
     """
-    sizes, errors = _levels(uncertainty, error)
+    argument("risk_coverage", "points", points, Integer(least=2))
+    sizes, errors = _levels("risk_coverage", uncertainty, error)
     kept = np.arange(1, sizes.sum() + 1)
     risk = np.cumsum(np.repeat(errors / sizes, sizes)) / kept
     ideal = np.maximum(kept - (kept[-1] - errors.sum()), 0) / kept
@@ -93,15 +98,18 @@ def risk_coverage(uncertainty: npt.ArrayLike, error: npt.ArrayLike, points: int 
     return RiskCoverage(kept[selected] / kept[-1], risk[selected], area, area - float(ideal.mean()))
 
 
-def _levels(uncertainty, error):
+def _levels(caller, uncertainty, error):
     """Number of voxels and of errors (float64) at each distinct value of the uncertainty, in rising order."""
-    uncertainty, error = np.asarray(uncertainty), np.asarray(error)
+    uncertainty, error = real(caller, "uncertainty", uncertainty), np.asarray(error)
     if uncertainty.shape != error.shape or error.dtype != bool or error.size == 0:
         raise ValueError(
-            "Expected a map and Booleans of one shape, not empty. "
+            f"{caller} expects a map and Booleans of one shape, not empty. "
             f"Received: {uncertainty.shape}, {error.dtype} {error.shape}. Errors are `mask != predicted_mask`."
         )
-    if not np.isfinite(uncertainty).all():
-        raise ValueError("Expected a finite uncertainty. Received NaN or infinity.")
+    finite = np.isfinite(uncertainty)
+    if not finite.all():
+        raise ValueError(
+            f"{caller} expects a finite uncertainty. Received: NaN or infinity in {1 - finite.mean():.2%} of the map."
+        )
     _, level, sizes = np.unique(uncertainty.ravel(), return_inverse=True, return_counts=True)
     return sizes, np.bincount(level.ravel(), weights=error.ravel())

@@ -1,5 +1,7 @@
 """Hiroike (2026): difficulties, their epsilon, and that each image trains with its own."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -286,3 +288,93 @@ def test_what_cannot_be_is_refused():
         fit(data, AdaptiveEpsilon(data), model=network(Dice()))
     with pytest.raises(ValueError, match="as many masks"):
         PerImageData(np.zeros((3, 8, 8, 1)), np.zeros((2, 8, 8, 1)))
+
+
+def test_numbers_out_of_range_are_refused():
+    data = PerImageData(*problem())
+    for name, wrongs in {
+        "samples": (0, 1, 2.5),
+        "start_epoch": (0, 1.5),
+        "every": (-1, "5"),
+        "percentile": (float("nan"), "50"),
+        "sensitivity": (0, float("nan"), float("inf")),
+        "epsilon_range": (1, (0.1,), (float("nan"), 1), ("a", "b"), None),
+        "subset": (1.1, float("nan")),
+        "batch_size": (0, 2.0),
+        "seed": (-1, None),
+    }.items():
+        for wrong in wrongs:
+            with pytest.raises(ValueError, match=f"^AdaptiveEpsilon expects `{name}` to be .*Received: {name}="):
+                AdaptiveEpsilon(data, **{name: wrong})
+            if name in ("percentile", "sensitivity", "epsilon_range"):
+                with pytest.raises(ValueError, match=f"^adaptive_epsilon expects `{name}` to be .*Received: {name}="):
+                    adaptive_epsilon([0.1, 0.2], **{name: wrong})
+    AdaptiveEpsilon(data, samples=1, measure="entropy")
+    for wrong in (None, np.zeros((2, 8, 8, 1))):
+        with pytest.raises(ValueError, match="`data` to be a PerImageData.*without cases, plain"):
+            AdaptiveEpsilon(wrong)
+    for wrong in ([0.1, np.inf], ["a"], [[0.1]], 0.5):
+        with pytest.raises(ValueError, match="`difficulty` to hold one finite number per image"):
+            adaptive_epsilon(wrong)
+
+
+def test_data_are_refused_where_they_enter():
+    images, masks = problem()
+    for name, pair in (
+        ("images", (images[:0], masks[:0])),
+        ("images", ([1, 2], masks)),
+        ("images", (images.astype(object), masks)),
+        ("masks", (images, masks.astype("complex64"))),
+        ("masks", (images, np.zeros(6))),
+    ):
+        with pytest.raises(ValueError, match=f"^PerImageData expects `{name}` to be an array of numbers"):
+            PerImageData(*pair)
+    with pytest.raises(ValueError, match="equal sides"):
+        PerImageData(images, masks[:, :4])
+    for wrong in ({"batch_size": 0}, {"batch_size": 2.5}, {"seed": -1}, {"augment": "flip"}):
+        with pytest.raises(ValueError, match=f"PerImageData expects `{next(iter(wrong))}` to be"):
+            PerImageData(images, masks, **wrong)
+    with pytest.raises(ValueError, match=r"masks in \[0, 1\]. Received: 0 to 255"):
+        PerImageData(images, masks * 255)[0]
+    images[4, 0, 0] = np.nan
+    with pytest.raises(ValueError, match=r"PerImageData expects finite images.*\{4: '1.56%'\}"):
+        PerImageData(images, masks)[0]
+
+
+class Unchecked(PerImageData):
+    def plain(self, ids):
+        return self.images[ids], self.masks[ids]
+
+
+def test_images_of_other_data_are_checked_at_the_refresh():
+    images, masks = problem()
+    images[3] = np.inf
+    data = Unchecked(images, masks)
+    with pytest.raises(ValueError, match=r"AdaptiveEpsilon expects finite images.*\{3: '100.00%'\}"):
+        fit(data, AdaptiveEpsilon(data, start_epoch=1, samples=2))
+
+
+def test_difficulties_are_never_unknown_by_accident():
+    maps, mask = paper_maps(), np.array(VALUES["inputs"]["A"]["y"])[np.newaxis, ..., np.newaxis]
+    with pytest.raises(ValueError, match="a mean mutual_information of nan in image 0"):
+        difficulties(dataclasses.replace(maps, mutual_information=maps.mutual_information * np.nan), mask)
+    for wrong in ({"measure": "std"}, {"region": "box"}):
+        with pytest.raises(ValueError, match=f"difficulties expects `{next(iter(wrong))}`"):
+            difficulties(maps, mask, **wrong)
+    with pytest.raises(ValueError, match="of the maps' size"):
+        difficulties(maps, mask[:, :2])
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        {},
+        {"last": [0] * 6},
+        {"last": [0] * 5, "refreshes": []},
+        {"last": [0] * 6, "refreshes": [{"difficulty": [0.1], "epsilon": [0.1]}]},
+        {"last": "no", "refreshes": []},
+    ],
+)
+def test_a_state_of_other_data_is_refused(state):
+    with pytest.raises(ValueError, match=r"AdaptiveEpsilon|6 images"):
+        AdaptiveEpsilon(PerImageData(*problem())).set_state(state)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from keras_uq.callbacks import KeepBest, Resume, StepDecay
+from keras_uq.files import process_name
 from keras_uq.metrics import DiceMetric
 from tests.reference import checks
 
@@ -103,7 +104,7 @@ def test_step_decay_sets_the_optimizers_rate():
     )
     model.fit(Data(), epochs=5, callbacks=[StepDecay(0.1, 2), spy], verbose=0)
     np.testing.assert_allclose(seen, [1e-2, 1e-2, 1e-3, 1e-3, 1e-4], rtol=1e-5)
-    with pytest.raises(ValueError, match="every"):
+    with pytest.raises(ValueError, match="`every` to be a whole number of at least 1"):
         StepDecay(every=0)
 
 
@@ -185,3 +186,126 @@ def test_keep_best_keeps_the_best_and_ignores_nan(tmp_path):
     for epoch, value in enumerate([0.5, 0.3, 0.4]):
         lowest.on_epoch_end(epoch, {"val_loss": value})
     assert lowest.best_epoch == 1
+
+
+def damaged(folder, change):
+    """Run one epoch, change the folder of its state, and train again."""
+    train(folder, epochs=1)
+    change(folder / "resume")
+    train(folder, epochs=2)
+
+
+def edited(field, value):
+    """A change of one field of state.json; without a field, of the whole text."""
+
+    def change(folder):
+        file = folder / "state.json"
+        file.write_text(value if field is None else json.dumps({**json.loads(file.read_text()), field: value}))
+
+    return change
+
+
+def other_weights(folder):
+    other = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Conv2D(3, 3)])
+    other.save_weights(folder / "epoch1.weights.h5")
+
+
+DAMAGED = {
+    "no JSON": (edited(None, "{"), "state.json is not JSON"),
+    "a list": (edited(None, "[]"), "state.json: expected an object with epoch, weights"),
+    "an empty file": (edited(None, ""), "state.json is not JSON"),
+    "a field of another type": (
+        edited("epoch", "1"),
+        "expected `epoch` to be a whole number of at least 1. Received: '1'",
+    ),
+    "a path": (edited("weights", "../elsewhere/epoch1.weights.h5"), "expected `weights` to be the name of a file"),
+    "an absolute path": (edited("weights", "/epoch1.weights.h5"), "expected `weights` to be the name of a file"),
+    "missing weights": (edited("weights", "epoch7.weights.h5"), "names epoch7.weights.h5, which is not in"),
+    "weights cut off": (lambda folder: (folder / "epoch1.weights.h5").write_bytes(b"HDF"), "is damaged or of another"),
+    "weights of another model": (other_weights, "is damaged or of another"),
+    "fewer callbacks": (edited("callbacks", [{}]), "is of another training: expected 5 callbacks.*Received: 1"),
+    "an attribute of its own": (
+        edited("callbacks", [{}, {}, {}, {}, {"path": 5}]),
+        "KeepBest has no 'path' to restore",
+    ),
+    "text for a number": (edited("callbacks", [{}] * 4 + [{"best": "x"}]), "expected `callbacks` to be a list"),
+    "seeds": (edited("seeds", [[1, 2, 3]]), "expected a random state of a layer. Received: \\(1, 2, 3\\)"),
+    "negative seeds": (edited("seeds", [[2**63, 1]]), "expected `seeds` to be a list"),
+    "states": (edited("states", [5]), "is of another training: expected 0 states"),
+}
+
+
+@pytest.mark.parametrize(("change", "message"), DAMAGED.values(), ids=DAMAGED)
+def test_a_state_that_cannot_be_restored_says_what_to_delete(tmp_path, change, message):
+    with pytest.raises(
+        ValueError, match=f"(?s){message}.*This training cannot be resumed: delete .*resume to train again"
+    ):
+        damaged(tmp_path, change)
+
+
+def test_a_file_is_no_folder(tmp_path):
+    (tmp_path / "resume").write_text("")
+    with pytest.raises(ValueError, match="Resume expects `folder` to be a folder.*resume, which is a file"):
+        train(tmp_path, epochs=1)
+
+
+class Remembers(keras.callbacks.Callback):
+    def get_state(self):
+        return {"half": 1}
+
+    def set_state(self, state):
+        state["other half"]
+
+
+def test_a_callback_that_cannot_read_its_state_is_named(tmp_path):
+    for _ in range(2):
+        model, data, callback = model_with_dropout(), Data(), Remembers()
+        fit = {"callbacks": [callback, Resume(tmp_path, [callback])], "verbose": 0}
+        if not (tmp_path / "state.json").exists():
+            model.fit(data, **fit)
+    with pytest.raises(ValueError, match="the state of Remembers cannot be restored.*delete"):
+        model.fit(data, **fit)
+
+
+def test_what_a_killed_process_left_is_swept(tmp_path):
+    name = ".keras-uq-{}-{}-abcdef.weights.h5".format(process_name().rsplit("-", 2)[0], 2**22 + 1)
+    (tmp_path / "resume").mkdir()
+    for folder in (tmp_path, tmp_path / "resume"):
+        (folder / name).write_text("")
+    train(tmp_path, epochs=1)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["best.weights.h5", "resume"]
+    assert sorted(path.name for path in (tmp_path / "resume").iterdir()) == ["epoch1.weights.h5", "state.json"]
+
+
+def test_options_out_of_range_are_refused(tmp_path):
+    for name, wrongs in {
+        "factor": (0, float("nan"), "0.1"),
+        "every": (0, 2.5),
+        "initial": (0, -1, float("inf")),
+    }.items():
+        for wrong in wrongs:
+            with pytest.raises(ValueError, match=f"^StepDecay expects `{name}` to be .*Received: {name}="):
+                StepDecay(**{name: wrong})
+    for path in ("best.h5", None, 5):
+        with pytest.raises(ValueError, match="^KeepBest expects `path` to end in .weights.h5"):
+            KeepBest(path, "loss", "min")
+    with pytest.raises(ValueError, match="^KeepBest expects `monitor`"):
+        KeepBest("x.weights.h5", None, "min")
+
+
+def test_keep_best_makes_its_folder_and_a_full_disk_leaves_the_last_best(tmp_path, monkeypatch):
+    model = model_with_dropout()
+    keep = KeepBest(tmp_path / "new" / "best.weights.h5", "loss", "min")
+    keep.set_model(model)
+    keep.on_epoch_end(0, {"loss": 1.0})
+    before = keep.path.read_bytes()
+
+    def full(path):
+        path.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(model, "save_weights", full)
+    with pytest.raises(OSError, match="No space"):
+        keep.on_epoch_end(1, {"loss": 0.5})
+    assert keep.path.read_bytes() == before
+    assert [path.name for path in keep.path.parent.iterdir()] == ["best.weights.h5"]

@@ -101,7 +101,7 @@ def test_a_box_stays_in_the_image_and_follows_the_spacing_of_each_axis():
     box = metrics.bounding_box(labels, (5.0, 0.8, 1.5), margin=8, slices=1)
     assert box == (slice(0, 3), slice(0, 13), slice(19, 32))
     assert metrics.bounding_box(labels[1], (0.8, 1.5), margin=0) == (slice(2, 3), slice(25, 26))
-    nowhere = metrics.bounding_box(np.zeros((3, 5, 5)), (1, 1, 1))
+    nowhere = metrics.bounding_box(np.zeros((3, 5, 5), bool), (1, 1, 1))
     assert labels[nowhere].size == 0
     with pytest.raises(ValueError, match="spacing"):
         metrics.bounding_box(labels, (1.0, 0.0, 1.0))
