@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import importlib
 import os
 import re
 import shutil
@@ -46,12 +47,17 @@ def forget(results, folder):
 
 
 def last_line(error):
-    """Type, message and place of an exception that a user's module raised."""
+    """Type, message and place of an exception that a user's module raised where this process called it."""
     text = _short("".join(traceback.format_exception_only(error)).strip().splitlines()[-1])
     if isinstance(error, SyntaxError):
         return f"{text} in {error.filename}, line {error.lineno}"
-    frames = traceback.extract_tb(error.__traceback__)
-    return f"{text} in {frames[-1].filename}, line {frames[-1].lineno}" if frames else text
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not _is_import(frame.filename)]
+    return f"{text} in {frames[-1].filename}, line {frames[-1].lineno}" if len(frames) > 1 else text
+
+
+def _is_import(file):
+    """Whether a file is Python's own, of the import of a module."""
+    return file.startswith("<frozen") or Path(file).parent == Path(importlib.__file__).parent
 
 
 def _of_disk(error, folder):

@@ -69,7 +69,8 @@ def _write_all(folders, figures, readme):
                 reasons = [f"{folder} holds no finished cell."]
         except Exception as error:
             reasons = [failures.explained(error, folder, Path(folder).absolute().parents[1])]
-        failed += [f"No table was written of {folder}: {reason}" for reason in reasons]
+        for reason in reasons:
+            failed.append(f"No table: {reason}" if str(folder) in reason else f"No table of {folder}: {reason}")
     if readme and failed:
         failed.append("README.md was left as it is.")
     elif readme:

@@ -18,7 +18,7 @@ NOTHING = statistics.Interval(math.nan, math.nan, math.nan)
 LEAST_NLL_OF_BRIER = 2.4554
 
 
-class ImpossibleScores(AssertionError):
+class ImpossibleScores(ValueError):
     """A record with an NLL that is impossible for its Brier score."""
 
 
@@ -219,7 +219,11 @@ def check_possible(cases, nll="nll", brier="brier", least=LEAST_NLL_OF_BRIER):
     """Raise `ImpossibleScores` if a case's NLL is below `least` times its Brier score."""
     below = cases[cases[nll] < least * cases[brier] - 1e-9]
     if len(below):
-        raise ImpossibleScores(f"{below['case'].iloc[0]}: NLL {below[nll].iloc[0]} for its Brier score.")
+        first = below.iloc[0]
+        raise ImpossibleScores(
+            f"Case {first['case']}: an NLL of {first[nll]} is impossible with a Brier score of {first[brier]}. The "
+            "cell's scores are wrong: remove its folder to run it again."
+        )
 
 
 def mean_over_cases(values):

@@ -136,7 +136,7 @@ def test_the_histogram_counts_every_test_pixel(folder):
 def test_scores_that_no_probabilities_have_are_refused(folder):
     frames = [pd.read_csv(folder / "dsc-seed0" / "cases.csv")]
     STUDY.measure(None, frames)
-    with pytest.raises(ImpossibleScores, match="NLL 0.1 for its Brier score"):
+    with pytest.raises(ImpossibleScores, match="NLL of 0.1 is impossible with a Brier score"):
         STUDY.measure(None, [frames[0].assign(nll_full=0.1, brier=0.05)])
 
 
