@@ -65,7 +65,10 @@ def _of_disk(error, folder):
     # Of two files, such as those of a copy, the second is the one that is written.
     named = error.filename2 or error.filename
     path = Path(os.fsdecode(named)) if isinstance(named, (str, bytes, os.PathLike)) else folder
-    reason = error.strerror or _short(str(error))
+    reason = error.strerror or str(error)
+    if error.errno and "\n" in reason:  # HDF5 writes a page.
+        reason = os.strerror(error.errno)
+    reason = _short(reason)
     text = f"{path}: {reason[:1].lower()}{reason[1:]}."
     unknown = error.errno is None and type(error) is OSError  # NumPy and HDF5 do not say why they could not write.
     if unknown or error.errno in FULL or "No space left" in str(error):
