@@ -20,7 +20,7 @@ from experiments.csv_cells import write_csv
 from experiments.fields import CONFIG, PROVENANCE, TRAINING, DamagedRecord, checked
 from experiments.machine import machine
 from experiments.recorded import digest
-from keras_uq.files import BadFile, parse, read, sha256, write_text
+from keras_uq.files import BadFile, gibibytes, max_memory, parse, read, sha256, write_text
 
 # Not recorded: too large to be committed, and made again from a training.
 LARGE = (".keras", ".weights.h5", "panels.npz")
@@ -91,10 +91,12 @@ class Record:
             expected = self.provenance["files"].get(name)
             if expected is None:
                 raise DamagedRecord(f"{self.folder / 'provenance.json'} names no {name}. {REMEDY}")
-            try:
-                content = (self.folder / name).read_bytes()
-            except FileNotFoundError:
-                raise DamagedRecord(f"{self.folder / name} is gone. {REMEDY}") from None
+            path = self.folder / name
+            if not path.is_file():
+                raise DamagedRecord(f"{path} is {'no regular file' if path.exists() else 'gone'}. {REMEDY}")
+            if path.stat().st_size > max_memory():
+                raise DamagedRecord(f"{path} has {gibibytes(path.stat().st_size)}, which no record has. {REMEDY}")
+            content = path.read_bytes()
             if hashlib.sha256(content).hexdigest() != expected:
                 raise DamagedRecord(f"{self.folder / name} was changed after it was written. {REMEDY}")
             self._bytes[name] = content

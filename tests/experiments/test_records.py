@@ -1,6 +1,7 @@
 """Records and runs are read through one checked reader: what is not as it was written is named, with what to do."""
 
 import json
+import os
 
 import pandas as pd
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from experiments.cell_frames import Cell
 from experiments.csv_cells import shielded, unshielded, write_csv
 from experiments.fields import DamagedRecord, read_about
+from experiments.machine import machine
 from experiments.records import Record, open_arrays, read_json
 from experiments.run import Run
 from experiments.store import Store
@@ -70,6 +72,23 @@ def test_a_damaged_record_is_named_with_what_to_do(cell, damage):
     assert str(cell / name) in str(error.value)
     assert str(error.value).endswith("Restore it, or remove the cell's folder to run the cell again.")
     assert Run(cell.parent).damaged == [str(error.value)]
+
+
+@pytest.mark.parametrize("name", ["provenance.json", "cases.csv"])
+@pytest.mark.parametrize("kind", ["folder", "pipe", "loop"])
+def test_what_is_no_file_is_no_record(cell, name, kind):
+    path = cell / name
+    path.unlink()
+    {"folder": path.mkdir, "pipe": lambda: os.mkfifo(path), "loop": lambda: path.symlink_to(path)}[kind]()
+    with pytest.raises((DamagedRecord, OSError), match=name):
+        Record(cell).check()
+
+
+def test_a_file_that_no_memory_holds_is_not_read(cell, monkeypatch):
+    monkeypatch.setenv("KERAS_UQ_MAX_MEMORY", "1M")
+    os.truncate(cell / "cases.csv", 2**20 + 1)
+    with pytest.raises(DamagedRecord, match=r"cases\.csv has 1\.0 MiB, which no record has"):
+        Record(cell).check()
 
 
 FORGED = {
@@ -183,6 +202,12 @@ def test_numbers_and_plain_text_stay_as_they_are(value):
 @pytest.mark.parametrize("text", ["=x", "'", "''", "'a", "a'", ""])
 def test_shields_come_off_again(text):
     assert unshielded(shielded(text)) == text
+
+
+def test_a_setting_of_the_environment_that_is_no_number_does_not_cost_the_record(monkeypatch):
+    for text, expected in (("2", 2), ("two", None), ("", None), ("-1", None)):
+        monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", text)
+        assert machine()["hardware"].get("threads") == expected
 
 
 @pytest.mark.parametrize("content", [None, b"", b"{", b"[]", b"null", b"\xff", DEEP.encode()])
