@@ -1,28 +1,29 @@
 """Run jobs: train or share, predict, score, record. What one process works on, another leaves alone."""
 
+import contextlib
 import json
 import os
 import shutil
 import time
-import traceback
 
 import numpy as np
-from rich.console import Console
 from rich.progress import track
 
-from experiments import records
+from experiments import failures, records
 from experiments.scoring import PROBABILITIES, scorer_of
+from experiments.screen import CONSOLE, heading, say
 from experiments.store import WORK, is_work
 from experiments.training import Diverged, build, train, trained_files, weights_file
 from keras_uq.files import process_name, write_text
 from keras_uq.inference import MCDropout, save_model
 from keras_uq.preprocessing import Preprocessing
 
-CONSOLE = Console()
 # Seconds until a job that another process works on is looked at again.
 PAUSE = 5
 # What a cell keeps beside its record: pictures of all test cases, and the model.
 PANELS, MODEL = "panels.npz", "model.keras"
+# Files of a work folder that a later process goes on from.
+RESUMED = ("resume/state.json", "training.json")
 
 
 class Busy(Exception):
@@ -54,16 +55,16 @@ def run(jobs, folder, store, tensorboard=None, pause=PAUSE):
                 busy.append(job)
             else:
                 try:
-                    CONSOLE.rule(f"{numbers[job]} of {len(jobs)}: {job}")
+                    heading(f"{numbers[job]} of {len(jobs)}: {job}")
                     run_one(job, folder, store, tensorboard)
+                    failures.forget(store.results, folder / job.name)
                 except Busy:
-                    CONSOLE.print("another process works on it")
+                    say("another process works on it")
                     busy.append(job)
-                except (Diverged, ValueError) as error:
+                except Diverged as error:
                     failed[job] = f"{job}: {error}"
                 except Exception as error:
-                    traceback.print_exc()
-                    failed[job] = f"{job}: {type(error).__name__}: {error}"
+                    failed[job] = f"{job}: {failures.explained(error, folder / job.name, store.results)}"
         if len(busy) == len(waiting):
             time.sleep(pause)
         waiting = busy
@@ -80,7 +81,8 @@ def run_one(job, folder, store, tensorboard=None):
     """
     cell = folder / job.name
     if store.record(cell, job.digest) is not None:
-        CONSOLE.print(f"recorded in {job.name}")
+        store.sweep_cell(cell)
+        say(f"recorded in {job.name}")
         return
     with store.taken(f"cell {records.name_of(cell)}") as held:
         if not held:
@@ -89,23 +91,23 @@ def run_one(job, folder, store, tensorboard=None):
             return
         if (twin := store.find(job.digest)) is not None:
             store.share(twin, cell, job.row.name)
-            CONSOLE.print(f"the same as {records.name_of(twin.folder)}")
+            say(f"the same as {records.name_of(twin.folder)}")
             return
         _refuse_smaller(job, cell)
         job.data.verify_once()
-        work = _work_folder(job, cell)
-        if job.training is None or _trained(job, work, store):
-            _predict(job, cell, work, store)
-            return
-        with store.taken(f"training {job.training_digest}") as held:
-            if not held:
-                raise Busy
-            if not _trained(job, work, store):
-                begin = time.monotonic()
-                inputs = [folder / other.name for other in job.inputs]
-                history = train(job, work, inputs, 1 if CONSOLE.is_terminal else 2, tensorboard)
-                records.write_training(work, job.training_digest, history, time.monotonic() - begin)
-            _predict(job, cell, work, store)
+        with _work_folder(job, cell) as work:
+            if job.training is None or _trained(job, work, store):
+                _predict(job, cell, work, store)
+                return
+            with store.taken(f"training {job.training_digest}") as held:
+                if not held:
+                    raise Busy
+                if not _trained(job, work, store):
+                    begin = time.monotonic()
+                    inputs = [folder / other.name for other in job.inputs]
+                    history = train(job, work, inputs, 1 if CONSOLE.is_terminal else 2, tensorboard)
+                    records.write_training(work, job.training_digest, history, time.monotonic() - begin)
+                _predict(job, cell, work, store)
 
 
 def _refuse_smaller(job, cell):
@@ -121,19 +123,30 @@ def _refuse_smaller(job, cell):
         )
 
 
+@contextlib.contextmanager
 def _work_folder(job, cell):
-    """A folder of this process alone, where an interrupted training of the same job goes on."""
+    """A folder of this process alone, where an interrupted training of the same job goes on.
+
+    If the job fails before the first epoch is saved, the folder is removed.
+    """
     cell.mkdir(parents=True, exist_ok=True)
     work = cell / f"{WORK}-{process_name()}"
     for left in sorted(filter(is_work, cell.iterdir())):
         started = left / "config.json"
-        if not work.exists() and started.exists() and json.loads(started.read_text()) == job.config:
+        if not work.exists() and records.read_json(started) == job.config:
             os.replace(left, work)
         else:
             shutil.rmtree(left)  # Of another configuration.
-    work.mkdir(exist_ok=True)
-    write_text(work / "config.json", json.dumps(job.config))
-    return work
+    try:
+        work.mkdir(exist_ok=True)
+        write_text(work / "config.json", json.dumps(job.config))
+        yield work
+    except Exception:
+        if not any((work / name).exists() for name in RESUMED):
+            shutil.rmtree(work, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                cell.rmdir()  # Unless it holds another record.
+        raise
 
 
 def _trained(job, work, store):
@@ -143,7 +156,7 @@ def _trained(job, work, store):
     twin = store.find_training(job.training_digest, weights_file(job.settings.keep))
     if twin is None:
         return False
-    CONSOLE.print(f"trained for {records.name_of(twin)}")
+    say(f"trained for {records.name_of(twin)}")
     for name in trained_files(job):
         if (twin / name).exists():
             shutil.copyfile(twin / name, work / name)

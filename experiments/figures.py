@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from experiments.records import open_arrays
 from keras_uq import plots
-from keras_uq.files import process_name
+from keras_uq.files import replacing
 
 RULE = "highest and lowest Dice at 0.5 among the test cases, median over losses, each loss's first seed"
 
@@ -19,15 +20,14 @@ def choose_panels(run):
         return
     pictures = {f"{which}|case": np.array(case) for which, case in chosen.items()}
     for row, cell in cells.items():
-        with np.load(cell.folder / "panels.npz", allow_pickle=False) as panels:
+        with open_arrays(cell.folder / "panels.npz") as panels:
             for which, case in chosen.items():
                 for name in panels.files:
                     owner, _, kind = name.rpartition("|")
                     if owner == case:
                         pictures[f"{which}|{row}|{kind}"] = panels[name]
-    temporary = run.folder / f".panels-{process_name()}.npz"
-    np.savez_compressed(temporary, **pictures)
-    temporary.replace(run.folder / "panels.npz")
+    with replacing(run.folder / "panels.npz") as temporary:
+        np.savez_compressed(temporary, **pictures)
 
 
 def panel_figures(run, **drawings):

@@ -50,6 +50,6 @@ def _hardware():
     except (OSError, StopIteration):
         pass
     gpus = [device for device in keras.distribution.list_devices() if "cpu" not in device]
-    threads = os.environ.get("TF_NUM_INTRAOP_THREADS")
-    limited = {"threads": int(threads)} if threads else {}
+    threads = os.environ.get("TF_NUM_INTRAOP_THREADS", "")
+    limited = {"threads": int(threads)} if threads.isdecimal() else {}
     return {"cpu": name, "cores": os.cpu_count(), **limited, "accelerators": gpus}

@@ -10,7 +10,7 @@ from typing import Any
 
 import keras
 
-from experiments.recorded import name_of, with_recorded_modules
+from experiments.recorded import digest, name_of, with_recorded_modules
 from experiments.settings import Settings
 from experiments.table import Row, Table, slug
 from keras_uq import models
@@ -90,12 +90,6 @@ class Job:
     def training_digest(self):
         """sha256 of the training's configuration, `None` for a row that is not trained."""
         return self.training and digest(self.training)
-
-
-def digest(config):
-    """sha256 of a configuration of JSON types. The row's name is no part of it: tables share cells."""
-    shared = {key: value for key, value in config.items() if key != "row"}
-    return hashlib.sha256(json.dumps(shared, sort_keys=True).encode()).hexdigest()
 
 
 def plan(table, settings, data, seeds, row=None, seed=None):

@@ -1,4 +1,7 @@
-"""Names that recorded configurations hold. They stay what they are when a function or a file moves."""
+"""Names in recorded configurations, and their digest. They stay what they are when a function or a file moves."""
+
+import hashlib
+import json
 
 # The module that a loss had when the first cell with it was recorded.
 LOSS_MODULES = {
@@ -51,3 +54,9 @@ def with_recorded_modules(serialized):
     if isinstance(module, str) and module.startswith("keras_uq.") and name in LOSS_MODULES:
         parts["module"] = f"keras_uq.losses.{LOSS_MODULES[name]}"
     return parts
+
+
+def digest(config):
+    """sha256 of a configuration of JSON types. The row's name is no part of it: tables share cells."""
+    shared = {key: value for key, value in config.items() if key != "row"}
+    return hashlib.sha256(json.dumps(shared, sort_keys=True).encode()).hexdigest()

@@ -5,24 +5,26 @@ last) and, where it was trained, what is too large to be committed: weights, mod
 too large may be absent; whatever is recorded must be what it was.
 """
 
-import csv
+import contextlib
 import datetime
 import functools
 import hashlib
-import io
 import json
+import zipfile
+import zlib
 from pathlib import Path
 
+import numpy as np
+
+from experiments.csv_cells import write_csv
+from experiments.fields import CONFIG, PROVENANCE, TRAINING, DamagedRecord, checked
 from experiments.machine import machine
-from keras_uq.files import sha256, write_text
+from experiments.recorded import digest
+from keras_uq.files import BadFile, gibibytes, max_memory, parse, read, sha256, write_text
 
 # Not recorded: too large to be committed, and made again from a training.
 LARGE = (".keras", ".weights.h5", "panels.npz")
 REMEDY = "Restore it, or remove the cell's folder to run the cell again."
-
-
-class DamagedRecord(ValueError):
-    """A record that is not what it was when it was written."""
 
 
 class Record:
@@ -35,23 +37,36 @@ class Record:
 
     def __init__(self, folder):
         self.folder = Path(folder)
-        text = (self.folder / "provenance.json").read_text()
-        try:
-            self.provenance = json.loads(text)
-            self.digest = self.provenance["config_sha256"]
-        except (json.JSONDecodeError, KeyError) as error:
-            raise DamagedRecord(f"{self.folder}/provenance.json is damaged ({error}). {REMEDY}") from None
         self._bytes = {}
+        path = self.folder / "provenance.json"
+        try:
+            provenance = read(path)
+        except BadFile as error:
+            raise DamagedRecord(f"{error} {REMEDY}") from None
+        self.provenance = checked(provenance, PROVENANCE, path, REMEDY)
+        self.digest = provenance["config_sha256"]
 
     @functools.cached_property
     def config(self):
-        """What decided the cell."""
-        return json.loads(self.read("config.json"))
+        """What decided the cell. Raises `DamagedRecord` if it is not the configuration of the record's digest."""
+        config = checked(self.json("config.json"), CONFIG, self.folder / "config.json", REMEDY)
+        if digest(config) != self.digest:
+            raise DamagedRecord(
+                f"{self.folder / 'config.json'} is not the configuration of its provenance.json: their sha256 differ. "
+                f"{REMEDY}"
+            )
+        return config
 
     @functools.cached_property
     def training(self):
         """How the training went, `None` for a cell that was made from others."""
-        return json.loads(self.read("training.json")) if self.has("training.json") else None
+        if self.config["training"] is None:
+            return None
+        path = self.folder / "training.json"
+        training = checked(self.json("training.json"), TRAINING, path, REMEDY)
+        if training["training_sha256"] != digest(self.config["training"]):
+            raise DamagedRecord(f"{path} is of another training than config.json: their sha256 differ. {REMEDY}")
+        return training
 
     @property
     def row(self):
@@ -68,29 +83,37 @@ class Record:
 
     def has(self, name):
         """Whether a file is part of the record."""
-        files = self.provenance.get("files")
-        return (self.folder / name).exists() if files is None else name in files
+        return name in self.provenance["files"]
 
     def read(self, name):
         """The bytes of a file of the record. Raises `DamagedRecord` if it is gone or is not what it was."""
         if name not in self._bytes:
-            try:
-                content = (self.folder / name).read_bytes()
-            except FileNotFoundError:
-                raise DamagedRecord(f"{self.folder / name} is gone. {REMEDY}") from None
-            expected = self.provenance.get("files", {}).get(name)
-            if expected is not None and hashlib.sha256(content).hexdigest() != expected:
+            expected = self.provenance["files"].get(name)
+            if expected is None:
+                raise DamagedRecord(f"{self.folder / 'provenance.json'} names no {name}. {REMEDY}")
+            path = self.folder / name
+            if not path.is_file():
+                raise DamagedRecord(f"{path} is {'no regular file' if path.exists() else 'gone'}. {REMEDY}")
+            if path.stat().st_size > max_memory():
+                raise DamagedRecord(f"{path} has {gibibytes(path.stat().st_size)}, which no record has. {REMEDY}")
+            content = path.read_bytes()
+            if hashlib.sha256(content).hexdigest() != expected:
                 raise DamagedRecord(f"{self.folder / name} was changed after it was written. {REMEDY}")
             self._bytes[name] = content
         return self._bytes[name]
 
     def json(self, name):
-        return json.loads(self.read(name))
+        """The value of a JSON file of the record."""
+        try:
+            return parse(self.read(name), self.folder / name)
+        except BadFile as error:
+            raise DamagedRecord(f"{error} {REMEDY}") from None
 
     def check(self):
-        """Read all files. Raises `DamagedRecord`, naming the first that is not what it was."""
-        for name in self.provenance.get("files", ()):
+        """Read all files and compare all digests. Raises `DamagedRecord`, naming the first file that was changed."""
+        for name in self.provenance["files"]:
             self.read(name)
+        _ = self.config, self.training
         return self
 
 
@@ -128,24 +151,25 @@ def made(seconds):
     return {"seconds": round(seconds, 1), "finished": now, **machine()}
 
 
-def write_csv(path, rows):
-    """Write dictionaries of one set of keys as CSV; of no dictionaries, an empty file."""
-    text = io.StringIO()
-    if rows:
-        writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    write_text(Path(path), text.getvalue())
-
-
 def write_json(path, content):
     """Write JSON types, readable."""
     write_text(Path(path), json.dumps(content, indent=2) + "\n")
 
 
 def read_json(path):
-    """JSON types of a file; an empty dictionary if there is none or it is damaged."""
+    """The object in a JSON file; an empty one if there is none or it is damaged."""
     try:
-        return json.loads(path.read_text())
-    except (FileNotFoundError, json.JSONDecodeError):
+        value = read(path)
+    except (OSError, BadFile):
         return {}
+    return value if isinstance(value, dict) else {}
+
+
+@contextlib.contextmanager
+def open_arrays(path):
+    """Open an `.npz` file of ours. Raises `DamagedRecord` if it cannot be read."""
+    try:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
+            yield arrays
+    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError) as error:
+        raise DamagedRecord(f"{path} cannot be read ({error}). Restore it, or remove it.") from None

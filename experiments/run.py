@@ -1,16 +1,15 @@
 """A run, read once: what it says about itself, its records, and the frames that follow from them."""
 
 import functools
-import io
-import json
 import math
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from experiments import study
-from experiments.records import Record
+from experiments.cell_frames import Cell
+from experiments.fields import REMEDY_OF_RUN, DamagedRecord, read_about
+from experiments.records import open_arrays
 from keras_uq import statistics
 
 PUBLISHED = Path(__file__).parent.parent / "results" / "published"
@@ -19,26 +18,8 @@ NOTHING = statistics.Interval(math.nan, math.nan, math.nan)
 LEAST_NLL_OF_BRIER = 2.4554
 
 
-class ImpossibleScores(AssertionError):
+class ImpossibleScores(ValueError):
     """A record with an NLL that is impossible for its Brier score."""
-
-
-class Cell(Record):
-    """The record of a cell as frames."""
-
-    def __init__(self, folder):
-        super().__init__(folder)
-        self.frame, self.cases = functools.cache(self.frame), functools.cache(self.cases)
-
-    def frame(self, name):
-        """A CSV file of the record; empty if nothing was written to it. Do not change it."""
-        content = self.read(name)
-        return pd.read_csv(io.BytesIO(content)) if content else pd.DataFrame()
-
-    def cases(self, part="test"):
-        """Lines of the cases of one set."""
-        cases = self.frame("cases.csv")
-        return cases[cases["set"] == part].reset_index(drop=True)
 
 
 class Run:
@@ -49,11 +30,13 @@ class Run:
 
     def __init__(self, folder):
         self.folder = Path(folder)
-        self.about = json.loads((self.folder / "run.json").read_text())
+        self.about = read_about(self.folder)
         self.study = study.of(self["paper"])
         self.scores, self.panels = functools.cache(self.scores), functools.cache(self.panels)
 
     def __getitem__(self, key):
+        if key not in self.about:
+            raise DamagedRecord(f"{self.folder / 'run.json'} lacks {key}. {REMEDY_OF_RUN}")
         return self.about[key]
 
     @property
@@ -66,6 +49,33 @@ class Run:
     def cells(self):
         """Every recorded `Cell`, in the order of the folders."""
         return [Cell(path.parent) for path in sorted(self.folder.glob("*/provenance.json"))]
+
+    @functools.cached_property
+    def damaged(self):
+        """Sentences on the cells that are not what they were, or that the table would leave out. Reads everything."""
+        reasons, places = [], {}
+        for path in sorted(self.folder.glob("*/provenance.json")):
+            try:
+                cell = Cell(path.parent).check()
+            except DamagedRecord as error:
+                reasons.append(str(error))
+                continue
+            other = places.setdefault((cell.row, cell.seed), cell.folder)
+            if other != cell.folder:
+                reasons.append(
+                    f"{cell.folder} and {other} are both of row {cell.row!r}, seed {cell.seed}. Remove one of them."
+                )
+            if cell.row not in self["rows"]:
+                reasons.append(
+                    f"{cell.folder} is of row {cell.row!r}, which {self.folder / 'run.json'} does not list. Add it "
+                    "there, or remove the folder."
+                )
+        return reasons
+
+    @property
+    def on_other_data(self):
+        """Names of the folders of cells that were made from other data than `run.json` names."""
+        return [cell.folder.name for cell in self.cells if cell.provenance.get("data", self["data"]) != self["data"]]
 
     @functools.cached_property
     def by_row(self):
@@ -186,7 +196,7 @@ class Run:
         if not path.exists():
             return None
         rows = {}
-        with np.load(path, allow_pickle=False) as panels:
+        with open_arrays(path) as panels:
             for row in self["rows"]:
                 prefix = f"{which}|{row}|"
                 kinds = {name.removeprefix(prefix): panels[name] for name in panels.files if name.startswith(prefix)}
@@ -209,7 +219,11 @@ def check_possible(cases, nll="nll", brier="brier", least=LEAST_NLL_OF_BRIER):
     """Raise `ImpossibleScores` if a case's NLL is below `least` times its Brier score."""
     below = cases[cases[nll] < least * cases[brier] - 1e-9]
     if len(below):
-        raise ImpossibleScores(f"{below['case'].iloc[0]}: NLL {below[nll].iloc[0]} for its Brier score.")
+        first = below.iloc[0]
+        raise ImpossibleScores(
+            f"Case {first['case']}: an NLL of {first[nll]} is impossible with a Brier score of {first[brier]}. The "
+            "cell's scores are wrong: remove its folder to run it again."
+        )
 
 
 def mean_over_cases(values):

@@ -156,8 +156,13 @@ class Changes:
         return "".join(f"-{name}{_joined(value)}" for name, value in changed.items() if value is not None)
 
     def apply(self, table, settings):
-        """The table and its settings with the changes made."""
+        """The table and its settings with the changes made. Raises `ValueError` for epochs that change nothing."""
         if self.epochs:
+            if self.epochs >= settings.epochs:
+                raise ValueError(
+                    f"--epochs {self.epochs} does nothing: training has at most {settings.epochs} epochs. Give fewer, "
+                    "or leave it out."
+                )
             settings = settings.scale_epochs(self.epochs)
         changed = {name: getattr(self, name) for name in ("filters", "split") if getattr(self, name) is not None}
         settings = settings.replace(**changed)

@@ -1,6 +1,9 @@
 """Train the network of one job: a function of its configuration and the data, whenever it is killed and resumed."""
 
+import errno
+import math
 import re
+import shutil
 from pathlib import Path
 
 import keras
@@ -11,10 +14,37 @@ from experiments.inputs.batches import Batches, FollowEpoch
 from experiments.inputs.patches import RandomPatches, Tiles
 from keras_uq import losses, metrics
 from keras_uq.callbacks import AdaptiveTverskyCE, KeepBest, Resume
+from keras_uq.files import gibibytes
+
+# Files of weights that an epoch may write: the best by each monitored value, and the state to resume from.
+FILES_OF_EPOCH = len(MODES) + 1
+# Bytes of such a file: of each number, and those that HDF5 adds for a variable (935 measured).
+NUMBER, VARIABLE = 4, 1000
 
 
 class Diverged(RuntimeError):
     """No epoch of a training had a finite value, so there is nothing to test."""
+
+
+class Room(keras.callbacks.Callback):
+    """Raise `OSError` before weights are written to a disk without room for them: HDF5 may end the whole process then.
+
+    Args:
+        folder: In which the weights are written.
+    """
+
+    def __init__(self, folder):
+        super().__init__()
+        self.folder = Path(folder)
+
+    def on_train_begin(self, logs=None):
+        variables = {id(variable): variable for variable in (*self.model.variables, *self.model.optimizer.variables)}
+        size = FILES_OF_EPOCH * sum(NUMBER * math.prod(each.shape) + VARIABLE for each in variables.values())
+        if shutil.disk_usage(self.folder).free < size:
+            raise OSError(errno.ENOSPC, f"the weights of an epoch take up to {gibibytes(size)}", str(self.folder))
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.on_train_begin()
 
 
 def weights_file(keep):
@@ -70,7 +100,8 @@ def train(job, folder, inputs=(), verbose=2, tensorboard=None):
         callbacks.append(keras.callbacks.TensorBoard(Path(tensorboard) / f"{name}-seed{job.seed}"))
     resume = Resume(folder / "resume", callbacks)
     order = {"epochs": settings.epochs, "shuffle": False}
-    model.fit(batches, validation_data=validation, callbacks=[*callbacks, resume], verbose=verbose, **order)
+    watched = [Room(folder), *callbacks, resume]
+    model.fit(batches, validation_data=validation, callbacks=watched, verbose=verbose, **order)
     if not (folder / weights_file(settings.keep)).exists():
         raise Diverged(f"{settings.keep} was never finite, so there is no epoch to test.")
     return resume.history

@@ -5,6 +5,7 @@ import pandas as pd
 
 from experiments.figures import RULE, learning_curves, panel_figures
 from experiments.kethavath2025.scoring import cell_measures
+from experiments.records import open_arrays
 from keras_uq import plots
 
 NUMBERS = {"best": 5, "worst": 6}
@@ -61,10 +62,11 @@ def _qualitative(run, which, case, rows):
 
 
 def _preparation(run):
-    with np.load(run.folder / "example.npz", allow_pickle=False) as example:
-        stages = {name: example[name] for name in ("original", "rescaled", "filtered")}
-        return (
-            plots.preparation_panel(stages, example["mask"], run["modality"], run.title),
-            f"Preparation (Fig. 2): {example['case']}, slice {example['slice']}, as scanned, rescaled, and after the "
-            "median filter; the label is outlined.",
-        )
+    with open_arrays(run.folder / "example.npz") as arrays:
+        example = dict(arrays)
+    stages = {name: example[name] for name in ("original", "rescaled", "filtered")}
+    return (
+        plots.preparation_panel(stages, example["mask"], run["modality"], run.title),
+        f"Preparation (Fig. 2): {example['case']}, slice {example['slice']}, as scanned, rescaled, and after the "
+        "median filter; the label is outlined.",
+    )

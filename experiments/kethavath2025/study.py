@@ -9,6 +9,7 @@ from experiments.kethavath2025 import figures
 from experiments.kethavath2025.scoring import cell_measures
 from experiments.run import read_published
 from keras_uq import statistics
+from keras_uq.files import replacing
 
 # Both kinds of std that a printed column may be.
 SPREADS = {
@@ -89,7 +90,8 @@ class Study(study.Study):
     draw = staticmethod(figures.draw)
 
     def illustrate(self, data, settings, folder):
-        shutil.copyfile(data.folder / "example.npz", folder / "example.npz")
+        with replacing(folder / "example.npz") as temporary:
+            shutil.copyfile(data.folder / "example.npz", temporary)
 
     def published(self, run):
         return read_published(f"{run['paper']}_{run['table']}").set_index("loss")

@@ -100,6 +100,10 @@ def caption(run):
         sentences.append("SYNTHETIC PHANTOM: generated images, no patients.")
     if run.printed_on and any(departure.startswith("data:") for departure in run["departures"]):
         sentences.append("Measured on other data than the paper's: the columns are not comparable.")
+    if run.on_other_data:
+        sentences.append(
+            f"MIXED DATA: {', '.join(run.on_other_data)} were made from other data than the run's last cells."
+        )
     sentences.append("Departures: " + "; ".join(run["departures"]) + ".")
     return " ".join(sentences)
 

@@ -3,14 +3,14 @@
 from pathlib import Path
 
 from experiments.pages import columns
-from keras_uq.files import write_text
+from keras_uq.files import sweep, write_text
 
 README_START, README_END = "<!-- measured -->", "<!-- /measured -->"
 
 
 def table(run):
     """The Markdown of a run's table."""
-    lines, parts = [f"**{run.title}**", ""], columns.parts(run)
+    lines, parts = [f"**{_plain(run.title)}**", ""], columns.parts(run)
     first = [columns.rows(run), columns.seeds(run)]
     ours = columns.measured(run, run.study.ours)
     if len(parts) == 1:
@@ -21,7 +21,7 @@ def table(run):
             shown = [*first, *columns.published(run, measures), *columns.flags(run)]
             lines += [f"*{title}*", "", *_lines(shown), ""]
         lines += ["*Beyond the paper*", "", *_lines([*first, *ours, *columns.flags(run)])]
-    lines += ["", columns.caption(run)]
+    lines += ["", _plain(columns.caption(run))]
     if explained := columns.explained_flags(run):
         lines += ["", *explained]
     return "\n".join(lines) + "\n"
@@ -29,12 +29,22 @@ def table(run):
 
 def _lines(shown):
     heads = [column.short or column.head for column in shown]
-    texts = [[text.replace("\n", " ") for text in column.texts] for column in shown]
+    texts = [[_cell(text) for text in column.texts] for column in shown]
     return [
-        f"| {' | '.join(heads)} |",
+        f"| {' | '.join(map(_cell, heads))} |",
         f"|{' --- |' * len(heads)}",
         *[f"| {' | '.join(line)} |" for line in zip(*texts)],
     ]
+
+
+def _plain(text):
+    """Text of which nothing is HTML."""
+    return text.replace("<", "&lt;")
+
+
+def _cell(text):
+    """Text of one cell: on one line, with no end of a cell in it."""
+    return _plain(text).replace("\n", " ").replace("|", "\\|")
 
 
 def write_readme(runs, readme=Path("README.md")):
@@ -45,6 +55,7 @@ def write_readme(runs, readme=Path("README.md")):
     for run in runs:
         if run["profile"] != "demo" and run.cells:
             groups.setdefault((run["paper"], run["dataset"], run["profile"]), []).append(run)
+    sweep(readme.absolute().parent)
     text = readme.read_text()
     start = text.index(README_START) + len(README_START)
     tables = [_overview(name, group) for name, group in groups.items()]
@@ -69,9 +80,12 @@ def _overview(name, runs):
     lines = [
         f"**{paper}: the protocols of its tables on {dataset}, profile {profile}**",
         "",
-        f"| loss | {' | '.join(seeds)} |",
+        f"| loss | {' | '.join(map(_cell, seeds))} |",
         f"| --- |{' --- |' * len(seeds)}",
-        *[f"| {row} | {' | '.join(texts.get(label, '') for label in seeds)} |" for row, texts in rows.items()],
+        *[
+            f"| {' | '.join(map(_cell, (row, *(texts.get(label, '') for label in seeds))))} |"
+            for row, texts in rows.items()
+        ],
         f"| seeds | {' | '.join(map(str, seeds.values()))} |",
         "",
         runs[0].study.overview_note.format(dataset=dataset),

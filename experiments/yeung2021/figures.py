@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from experiments.figures import RULE, learning_curves, panel_figures
+from experiments.records import open_arrays
 from keras_uq import plots
 
 
@@ -51,9 +52,9 @@ def _softmax(run, which, case, rows):
 
 def _augmented(run):
     rows = {}
-    with np.load(run.folder / "example.npz", allow_pickle=False) as pictures:
+    with open_arrays(run.folder / "example.npz") as pictures:
         for name in pictures.files:
-            case, _, kind = name.split("|")
+            case, _, kind = name.rsplit("|", 2)
             if kind == "image":
                 mask = pictures[name.removesuffix("image") + "mask"]
                 rows.setdefault(case[:12], []).append((pictures[name] / 255, mask))

@@ -9,6 +9,7 @@ from experiments.run import check_possible, read_published, spread_over_seeds
 from experiments.yeung2021 import figures
 from experiments.yeung2021.scoring import as_picture
 from keras_uq import statistics
+from keras_uq.files import replacing
 
 AUGMENTED, TIMES = 3, 5
 TARGETS = (0.90, 0.95)
@@ -66,7 +67,8 @@ class Study(study.Study):
                 image, mask = augment(*pair, [0, time, number]) if time else pair
                 pictures[f"{case}|{time}|image"] = as_picture(image)
                 pictures[f"{case}|{time}|mask"] = mask[..., 0] > 0
-        np.savez_compressed(folder / "example.npz", **pictures)
+        with replacing(folder / "example.npz") as temporary:
+            np.savez_compressed(temporary, **pictures)
 
     def departures(self, data, about):
         collection = COLLECTIONS.get(about["dataset"])

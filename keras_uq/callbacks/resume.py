@@ -15,7 +15,7 @@ from keras_uq.files import BadFile, check, read, sweep, write_text
 REMEMBERED = ("best", "best_epoch", "wait", "stopped_epoch", "cooldown_counter")
 
 
-class Real(Kind):
+class _Real(Kind):
     """A number as Python's JSON writes it, NaN and infinity included."""
 
     def __str__(self):
@@ -33,9 +33,9 @@ STATE = {
     "weights": Text(pattern=r"epoch[0-9]+\.weights\.h5", described="the name of a file, epoch<number>.weights.h5"),
     "stopped": Flag(),
     "seeds": Items(Items(Integer(-(2**63), 2**63 - 1))),
-    "callbacks": Items(Mapping(Maybe(Real()))),
+    "callbacks": Items(Mapping(Maybe(_Real()))),
     "states": Items(Anything()),
-    "history": Items(Mapping(Real())),
+    "history": Items(Mapping(_Real())),
 }
 
 

@@ -54,10 +54,12 @@ def read(path: str | os.PathLike, max_bytes: int = MAX_BYTES) -> Any:
     """Return the value of a JSON file.
 
     Raises:
-        BadFile: If it is no JSON, or larger than `max_bytes`.
+        BadFile: If it is no regular file (reading a pipe would never end), no JSON, or larger than `max_bytes`.
         OSError: If it cannot be read.
     """
     path = Path(path)
+    if path.exists() and not path.is_file():
+        raise BadFile(f"{path} is not JSON: it is no regular file.")
     with open(path, "rb") as file:
         content = file.read(max_bytes + 1)
     if len(content) > max_bytes:

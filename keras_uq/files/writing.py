@@ -23,8 +23,9 @@ def process_name() -> str:
 def replacing(path: str | os.PathLike) -> Iterator[Path]:
     """Yield a temporary path in the same folder; afterwards it takes the place of `path`.
 
-    If the block fails, on a full disk for example, the temporary file is removed and `path` stays as it was. The
-    temporary name ends like `path`, since some libraries choose the format by the ending.
+    If the block fails, on a full disk for example, the temporary file is removed and `path` stays as it was; an
+    `OSError` that names no file, or the temporary one, then names `path`. The temporary name ends like `path`, since
+    some libraries choose the format by the ending.
     """
     path = Path(path)
     ending = "".join(path.suffixes[-2:]) if path.name.endswith((".gz", ".weights.h5")) else path.suffix
@@ -32,9 +33,11 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
     try:
         yield temporary
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(OSError):
             temporary.unlink()
+        if isinstance(error, OSError) and error.errno and error.filename in (None, str(temporary), temporary):
+            error.filename = str(path)
         raise
 
 

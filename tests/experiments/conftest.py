@@ -26,8 +26,9 @@ def options(make_task, tmp_path, monkeypatch):  # noqa: F811
     folder = make_task(name="mine", cases=10, labels=("background", "organ"))
 
     def make(*arguments):
-        given = ["--profile", "paper", "--data", str(folder.parent), "--dataset", "mine", "--seeds", "1"]
-        return parser(TABLE).parse_args([*given, "--results", str(tmp_path / "runs"), *arguments])
+        given = ["--profile", "paper", "--data", str(folder.parent), "--dataset", "mine"]
+        seeds = [] if "--seed" in arguments else ["--seeds", "1"]
+        return parser(TABLE).parse_args([*given, *seeds, "--results", str(tmp_path / "runs"), *arguments])
 
     return make
 

@@ -215,8 +215,13 @@ def test_a_loss_of_your_own_is_a_row_beside_the_others(fast, options, tmp_path, 
     own.write_text(
         "import keras\n\nclass Squared(keras.losses.Loss):\n    def call(self, y_true, y_pred):\n"
         "        return keras.ops.mean((y_true - y_pred) ** 2, axis=(1, 2, 3))\n\n\n"
-        "def plain(y_true, y_pred):\n    return y_pred\n\n\nbroken = Squared(name='broken')\n"
+        "def plain(y_true, y_pred):\n    return y_pred\n\n\nbroken = Squared(name='broken')\n\n\n"
+        "class Needs(Squared):\n    def __init__(self, x):\n        super().__init__()\n\n\n"
+        "class Unrecorded(Squared):\n    def get_config(self):\n        return {'x': object()}\n\n\n"
+        "unrecorded = Unrecorded()\n"
     )
+    for name, line in (("raises", "raise RuntimeError('[/x]')"), ("leaves", "raise SystemExit(0)"), ("wrong", "def (")):
+        (tmp_path / f"{name}.py").write_text(f"{line}\n")
     monkeypatch.syspath_prepend(tmp_path)
     command.run(fast, options("--row", "Dice Loss", "--no-report"))
     arguments = ("--loss", "my_losses:Squared", "--row", "Squared")
@@ -237,6 +242,11 @@ def test_a_loss_of_your_own_is_a_row_beside_the_others(fast, options, tmp_path, 
         ("my_losses:Missing", "no attribute"),
         ("no_such_module:Loss", "my_losses:MyLoss"),
         ("my_losses", "module:Class"),
+        ("my_losses:Needs", r"TypeError: .*missing 1 required positional argument: 'x'\. Expected module:Class"),
+        ("my_losses:unrecorded", r"cannot be recorded: TypeError.*Expected a `get_config` of plain numbers"),
+        ("raises:X", r"RuntimeError: \[/x\] in .*raises\.py, line 1\. Expected module:Class"),
+        ("leaves:X", r"SystemExit: 0 in .*leaves\.py, line 1"),
+        ("wrong:X", r"SyntaxError: .* in .*wrong\.py, line 1"),
     ):
         with pytest.raises(ValueError, match=words):
             command.run(fast, options("--loss", name))
@@ -314,6 +324,66 @@ def test_unknown_rows_and_datasets_are_explained(options, capsys):
         with pytest.raises(SystemExit):
             command.main(TABLE, wrong)
         assert f"argument {wrong[0]}: expected" in capsys.readouterr().err
+
+
+def test_a_loss_is_given_once(options):
+    with pytest.raises(ValueError, match="--loss keras.losses:Dice is given 2 times"):
+        command.run(TABLE, options("--loss", "keras.losses:Dice", "--loss", "keras.losses:Dice"))
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "words"),
+    [
+        (KeyboardInterrupt(), 130, "Interrupted. The same command goes on from here."),
+        (OSError(28, "No space left on device", "/x/y"), 2, "/x/y: no space left on device. "),
+        (PermissionError(13, "Permission denied", "/x/y"), 2, "/x/y: permission denied. Choose folders"),
+        (ValueError("a tar member [/x]"), 2, "a tar member [/x]\n"),
+        (RuntimeError("out of luck"), 2, "RuntimeError: out of luck. The traceback is in "),
+        (MemoryError(), 2, "MemoryError"),
+    ],
+)
+def test_whatever_a_preparation_raises_is_one_line(options, monkeypatch, capsys, error, status, words):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr(command, "open_cases", fail)
+    assert command.main([TABLE, TABLE], _given(options())) == status
+    printed = capsys.readouterr()
+    assert words in printed.out
+    assert "Traceback" not in printed.out + printed.err
+    assert len(printed.out.splitlines()) == 1
+
+
+def test_an_interrupted_cell_ends_the_command(fast, options, monkeypatch, capsys):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("experiments.cell.train", interrupt)
+    assert command.main(fast, _given(options())) == 130
+    assert capsys.readouterr().out.splitlines()[-1] == "Interrupted. The same command goes on from here."
+
+
+def test_a_damaged_cell_is_named_and_no_table_lacks_it(fast, untrained, options, capsys):
+    folder, _ = command.run(fast, options("--no-report"))
+    (folder / "bce-loss-seed0" / "cases.csv").unlink()
+    assert command.main(fast, _given(options())) == 1
+    printed = capsys.readouterr().out
+    assert f"No table was written: {folder / 'bce-loss-seed0' / 'cases.csv'} is gone. Restore it" in printed
+    assert not (folder / "table.csv").exists()
+    shutil.rmtree(folder / "bce-loss-seed0")
+    assert command.main(fast, _given(options())) == 0
+    assert (folder / "table.csv").exists()
+    (folder / "run.json").write_text("{")
+    assert command.main(fast, _given(options())) == 2
+    assert "run.json is not JSON" in capsys.readouterr().out
+
+
+def test_two_datasets_do_not_share_a_folder(fast, options, tmp_path):
+    folder, _ = command.run(fast, options("--no-report", "--row", "Dice Loss"))
+    about = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps({**about, "dataset": "mi ne"}))
+    with pytest.raises(ValueError, match="holds a run on 'mi ne', and one on 'mine'"):
+        command.run(fast, options("--no-report", "--row", "Dice Loss"))
 
 
 @pytest.mark.slow

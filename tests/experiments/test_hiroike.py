@@ -22,6 +22,7 @@ from experiments.run import Run
 from experiments.table import Profile, slug
 from keras_uq import losses
 from keras_uq.callbacks import adaptive_epsilon
+from tests.experiments.made_records import run_facts, write_record
 from tests.experiments.test_mehrtash import cases_of, write_task
 from tests.experiments.tiny import small_unet
 
@@ -133,15 +134,12 @@ def test_questions_sections_and_figures(folder):
 @pytest.fixture
 def two_seeds(tmp_path):
     """Records of two seeds, as they would be written: the adaptive row gains 0.1 on the difficult images."""
-    (tmp_path / "run.json").write_text(json.dumps({"paper": "hiroike2026", "rows": [ADAPTIVE, SHUFFLED]}))
+    (tmp_path / "run.json").write_text(json.dumps(run_facts(paper="hiroike2026", rows=[ADAPTIVE, SHUFFLED])))
     difficulties = {0: [1, 2, 3, 4, 5, 6], 1: [6, 5, 4, 3, 2, 1]}
     for row in (ADAPTIVE, SHUFFLED):
         for seed, difficulty in difficulties.items():
             path = tmp_path / f"{slug(row)}-seed{seed}"
             path.mkdir()
-            (path / "config.json").write_text(json.dumps({"row": row, "seed": seed}))
-            (path / "provenance.json").write_text(json.dumps({"config_sha256": "0", "seconds": 1, "commit": "none"}))
-            (path / "training.json").write_text(json.dumps({"seconds": 100}))
             (path / "epsilon.json").write_text(json.dumps({"difficulty": [1] * 6, "refreshes": [{"sampled": 2}] * 2}))
             pd.DataFrame({"refresh_seconds": [0, 10, 10]}).to_csv(path / "history.csv")
             soft = np.full(6, 0.5)
@@ -151,6 +149,7 @@ def two_seeds(tmp_path):
             dice = [0.5 + 0.1 * (row == ADAPTIVE) * seed] * 3
             cases = {"set": "test", "case": ["a", "b", "c"], "dice": dice, "hd95": 1.0, "ece": 0.01, "nll": 0.1}
             pd.DataFrame(cases).to_csv(path / "cases.csv", index=False)
+            write_record(path, row, seed, training=100)
     return tmp_path
 
 

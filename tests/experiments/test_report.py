@@ -2,17 +2,20 @@
 
 import json
 import math
+import os
 import shutil
 
 import numpy as np
 import pandas as pd
 import pytest
+from rich.console import Console
 from scipy import stats
 
 from experiments import figures, report
-from experiments.pages import markdown
+from experiments.pages import markdown, terminal
 from experiments.run import Run
 from keras_uq.metrics import map_statistics
+from tests.experiments.made_records import record_again, run_facts, write_record
 
 ROWS = {"Dice Loss": [0, 1], "BCE Loss": [0], "Hybrid Loss": [0]}
 
@@ -22,16 +25,10 @@ def run_folder(tmp_path):
     """A run of three rows, one with two seeds; case 2 is the best of all, case 1 the worst."""
     folder = tmp_path / "kethavath2025_table3" / "demo-synthetic_CT"
     rng = np.random.default_rng(0)
-    machine = {"hardware": {}, "packages": {}, "backend": "tensorflow"}
     for number, (row, seeds) in enumerate(ROWS.items()):
         for seed in seeds:
             cell = folder / f"{row.split()[0].lower()}-seed{seed}"
             cell.mkdir(parents=True)
-            (cell / "config.json").write_text(json.dumps({"row": row, "seed": seed}))
-            (cell / "training.json").write_text(json.dumps({"seconds": 2.0}))
-            (cell / "provenance.json").write_text(
-                json.dumps({"config_sha256": "0", "seconds": 1.0, "commit": "abc", **machine})
-            )
             lines, slices, panels = [], [], {}
             for part, case in [("test", f"c{n}") for n in range(3)] + [("validation", f"v{n}") for n in range(3)]:
                 volume = rng.uniform(0.1, 0.6, (4, 16, 16)) * (1 + 0.1 * number)
@@ -65,20 +62,13 @@ def run_folder(tmp_path):
             pd.DataFrame(slices).to_csv(cell / "slices.csv", index=False)
             pd.DataFrame({"epoch": [0, 1], "val_dice": [0.1, 0.4]}).to_csv(cell / "history.csv", index=False)
             np.savez(cell / "panels.npz", **panels)
+            write_record(cell, row, seed)
     picture = rng.random((16, 16))
     stages = {"original": 300 * picture, "rescaled": picture, "filtered": picture}
     np.savez(folder / "example.npz", case=np.array("c0"), slice=np.array(2), mask=picture > 0.5, **stages)
-    (folder / "run.json").write_text(
-        json.dumps(
-            {
-                **{"paper": "kethavath2025", "table": "table3", "title": "T", "profile": "demo", "data": "sha256:0"},
-                **{"dataset": "synthetic CT", "modality": "CT", "cases": {"train": 5, "validation": 3, "test": 3}},
-                **{"departures": ["data: synthetic CT, not msd/Task09_Spleen"]},
-                **{"reference": "Dice Loss", "changes": ""},
-                "rows": ["Log Cosh Loss", *ROWS, "MyLoss"],
-            }
-        )
-    )
+    departures = ["data: synthetic CT, not msd/Task09_Spleen"]
+    facts = run_facts(departures=departures, rows=["Log Cosh Loss", *ROWS, "MyLoss"])
+    (folder / "run.json").write_text(json.dumps(facts))
     return folder
 
 
@@ -193,6 +183,7 @@ def test_scores_are_those_of_the_test_cases(run_folder):
         cases = pd.read_csv(path)
         cases.loc[cases["set"] == "validation", "dice"] = 0.01
         cases.to_csv(path, index=False)
+        record_again(path.parent, json.loads(path.with_name("provenance.json").read_text()))
     run = Run(run_folder)
     assert run.table.set_index("row").loc["BCE Loss", "dice_hard"] == pytest.approx(0.5)
     assert run.scores("test")["BCE Loss"]["dice"].mean() == pytest.approx(0.5)
@@ -204,6 +195,7 @@ def test_soft_dice_is_pooled_over_cases_and_not_averaged(run_folder):
     cases = pd.read_csv(path)
     cases.loc[cases["case"] == "c0", ["soft_overlap", "soft_predicted", "soft_labelled"]] = (90.0, 100.0, 100.0)
     cases.to_csv(path, index=False)
+    record_again(path.parent, json.loads(path.with_name("provenance.json").read_text()))
     line = Run(run_folder).table.set_index("row").loc["BCE Loss"]
     assert line["dice"] == pytest.approx(2 * (90 + 3 + 3) / (100 + 4 + 4 + 100 + 4 + 4))
 
@@ -232,3 +224,110 @@ def test_the_page_escapes_names_and_lists_commits_and_shared_cells(run_folder):
     assert page.count("&lt;script&gt;alert(1)&lt;/script&gt;") >= 3
     assert "<dd>abc, def</dd>" in page
     assert "<dt>cells shared with</dt><dd>t_table2/run</dd>" in page
+
+
+def second_run(run_folder):
+    other = run_folder.parent / "demo-other"
+    shutil.copytree(run_folder, other)
+    return other
+
+
+def test_a_damaged_cell_is_named_and_the_other_runs_are_written(run_folder, capsys):
+    other = second_run(run_folder)
+    (other / "dice-seed1" / "cases.csv").write_text("set,case,dice\n")
+    (other / "bce-seed0" / "provenance.json").write_text("[]")
+    assert report.main([str(other), str(run_folder)]) == 1
+    message = capsys.readouterr().err.splitlines()
+    assert len(message) == 2
+    assert f"No table: {other / 'bce-seed0' / 'provenance.json'}: expected" in message[0]
+    assert "cases.csv was changed after it was written" in message[1]
+    assert not (other / "table.csv").exists()
+    assert (run_folder / "table.csv").exists()
+
+
+@pytest.mark.parametrize("change", ["a bug", "wrong scores", "no picture"])
+def test_what_keeps_a_table_from_being_made_is_one_line(run_folder, monkeypatch, capsys, change):
+    if change == "a bug":
+        monkeypatch.setattr(report.markdown, "table", lambda run: {}["x"])
+    elif change == "wrong scores":
+        write_record(run_folder / "dice-seed0", "Dice Loss", 1)
+    else:
+        (run_folder / "example.npz").write_bytes(b"PK")
+    assert report.main(["--figures", str(run_folder)]) == 1
+    printed = capsys.readouterr()
+    assert "Traceback" not in printed.err
+    reasons = {"a bug": "KeyError: 'x'. The traceback is in", "wrong scores": "both of row 'Dice Loss', seed 1"}
+    assert reasons.get(change, "example.npz cannot be read") in printed.err
+
+
+def test_what_is_no_run_is_refused(run_folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for arguments, words in (
+        ([str(tmp_path / "none")], "none is no run: it has no run.json. Expected folders such as results/runs/"),
+        ([str(run_folder), ""], "argument run: expected a folder"),
+        (["--fig"], "unrecognized arguments: --fig"),
+        ([], "there is no run below"),
+    ):
+        with pytest.raises(SystemExit) as stop:
+            report.main(arguments)
+        assert stop.value.code == 2
+        assert words in capsys.readouterr().err
+    assert not (run_folder / "table.csv").exists()
+    for path in run_folder.glob("*/provenance.json"):
+        path.unlink()
+    assert report.main([str(run_folder)]) == 1
+    assert "holds no finished cell" in capsys.readouterr().err
+
+
+def test_all_runs_are_found_and_the_readme_lacks_none(run_folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "results").mkdir()
+    shutil.copytree(run_folder.parent, tmp_path / "results" / "runs" / run_folder.parent.name)
+    text = f"{markdown.README_START}\nold\n{markdown.README_END}\n"
+    (tmp_path / "README.md").write_text(text)
+    (tmp_path / ".keras-uq-other-host-1-abcdef.md").touch()
+    os.utime(tmp_path / ".keras-uq-other-host-1-abcdef.md", (0, 0))
+    copy = tmp_path / "results" / "runs" / run_folder.parent.name / run_folder.name
+    about = (copy / "run.json").read_text()
+    (copy / "run.json").unlink()  # Its cells are still there.
+    assert report.main([]) == 1
+    printed = capsys.readouterr()
+    assert "run.json: no such file or directory" in printed.err
+    assert "README.md was left as it is" in printed.err
+    assert (tmp_path / "README.md").read_text() == text
+    (copy / "run.json").write_text(about)
+    assert report.main([]) == 0
+    assert "old" not in (tmp_path / "README.md").read_text()
+    assert not list(tmp_path.glob(".keras-uq-*"))
+
+
+def test_damaged_captions_are_named(run_folder, capsys):
+    for content in ("{", "[]", '{"a": 1}'):
+        (run_folder / "figures").mkdir(exist_ok=True)
+        (run_folder / "figures" / "captions.json").write_text(content)
+        assert report.main([str(run_folder)]) == 1
+        assert "captions.json is damaged" in capsys.readouterr().err
+
+
+def test_names_are_no_markup_in_any_table(run_folder, capsys):
+    evil = "[/x] a|b <script> =1+1"
+    about = json.loads((run_folder / "run.json").read_text())
+    about |= {"rows": [*about["rows"], evil, "=1+1"], "dataset": "[/y] <b>"}
+    (run_folder / "run.json").write_text(json.dumps(about))
+    run = Run(run_folder)
+    text = report.write(run)
+    line = next(line for line in text.splitlines() if "[/x]" in line)
+    assert line.startswith(r"| [/x] a\|b &lt;script> =1+1 | 0 |")
+    assert "<" not in text
+    assert "\n'=1+1,0," in (run_folder / "table.csv").read_text()
+    Console(width=300).print(terminal.table(run))
+    printed = capsys.readouterr().out
+    assert "[/x] a|b <script> =1+1" in printed
+    assert "on [/y] <b>, profile demo" in printed
+
+
+def test_cells_of_other_data_are_named_under_the_table(run_folder):
+    path = run_folder / "dice-seed1" / "provenance.json"
+    assert "MIXED DATA" not in report.write(Run(run_folder))
+    path.write_text(json.dumps({**json.loads(path.read_text()), "data": "sha256:1"}))
+    assert "MIXED DATA: dice-seed1 were made from other data" in report.write(Run(run_folder))

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import math
 import shutil
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -15,7 +16,7 @@ from experiments import command, report
 from experiments.records import read_json, sums, write_json
 from experiments.run import ImpossibleScores, Run
 from experiments.table import Profile
-from experiments.yeung2021 import study
+from experiments.yeung2021 import figures, study
 from experiments.yeung2021.study import STUDY
 from experiments.yeung2021.table4 import TABLES
 from keras_uq.inference import choose_threshold
@@ -136,7 +137,7 @@ def test_the_histogram_counts_every_test_pixel(folder):
 def test_scores_that_no_probabilities_have_are_refused(folder):
     frames = [pd.read_csv(folder / "dsc-seed0" / "cases.csv")]
     STUDY.measure(None, frames)
-    with pytest.raises(ImpossibleScores, match="NLL 0.1 for its Brier score"):
+    with pytest.raises(ImpossibleScores, match="NLL of 0.1 is impossible with a Brier score"):
         STUDY.measure(None, [frames[0].assign(nll_full=0.1, brier=0.05)])
 
 
@@ -216,3 +217,11 @@ def test_every_training_is_seen_by_itself(folder):
     history = pd.read_csv(folder / "dscpp-seed1" / "history.csv")
     assert lines.loc[("DSC++", "1"), "tested epoch"] == str(int(history["val_loss"].idxmin()) + 1)
     assert "Seed by seed" in (folder / "report.html").read_text()
+
+
+def test_pictures_of_any_name_are_drawn(tmp_path):
+    image, mask = np.full((4, 4, 3), 51, "uint8"), np.ones((4, 4), bool)
+    np.savez(tmp_path / "example.npz", **{"a|b|0|image": image, "a|b|0|mask": mask})
+    ((picture, drawn),) = figures._augmented(SimpleNamespace(folder=tmp_path))["a|b"]
+    assert picture.max() == pytest.approx(0.2)
+    assert drawn.all()

@@ -83,6 +83,18 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
     assert path.read_text() == "old"
 
 
+def test_an_error_of_the_disk_names_the_file_that_was_to_be_written(tmp_path):
+    path = tmp_path / "x.json"
+    for error in (OSError(28, "No space left on device"), OSError(28, "No space left on device", "source", None, "z")):
+        with pytest.raises(OSError, match="No space left") as raised, replacing(path):
+            raise error
+        assert raised.value.filename == ("source" if error.filename2 else str(path))
+    with pytest.raises(FileNotFoundError, match="none/x.json"):
+        write_text(tmp_path / "none" / "x.json", "")
+    with pytest.raises(OSError, match="^10 requested and 0 written$"), replacing(path):
+        raise OSError("10 requested and 0 written")
+
+
 def test_sweeping_spares_files_of_running_processes(tmp_path):
     code = (
         "import sys; from keras_uq.files import replacing\n"
