@@ -12,8 +12,9 @@ from data_prep import acdc, pancreas_ct, prostate
 from data_prep.decathlon import TASKS
 from data_prep.extract import extract
 from data_prep.pictures import FILES
+from data_prep.sources import Content
 from data_prep.tcia import fetch_collection
-from data_prep.transfer import DownloadError, fetch
+from data_prep.transfer import fetch
 
 # Image collections of The Cancer Imaging Archive: the collection's name there, and the series description to select.
 COLLECTIONS = {"pancreas_ct": (pancreas_ct.COLLECTION, None), "prostatex": ("PROSTATEx", prostate.AXIAL)}
@@ -55,7 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
             print(fetch(url, checksum, options.to, NAMES.get(url)))
         if options.dataset in COLLECTIONS:
             _fetch_collection(options.dataset, Path(options.to))
-    except DownloadError as error:
+    except (ValueError, OSError) as error:  # Failed downloads and hostile archives are among the first.
         print(f"{error}", file=sys.stderr)
         return 2
     return 0
@@ -65,8 +66,10 @@ def _fetch_collection(dataset, folder):
     """Download the series of a collection, and unpack the zip files that were downloaded beside them."""
     collection, description = COLLECTIONS[dataset]
     for packed in sorted(folder.glob("*.zip")):
-        if not (folder / packed.stem).exists():
+        content = Content(packed, folder / ".unpacked")
+        if content.replaced() or not (folder / packed.stem).exists():
             extract(packed, folder / packed.stem)
+            content.note()
     series_folders = fetch_collection(collection, folder / collection, description)
     print(f"{len(series_folders)} series: {folder / collection}")
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from data_prep import tar_reader
 from data_prep.tar_reader import FILE, FOLDER, Member
-from keras_uq.files import gibibytes
+from keras_uq.files import gibibytes, naming
 
 MAX_MEMBER = 4 * 2**30
 MAX_TOTAL = 200 * 2**30
@@ -265,7 +265,7 @@ def _write(member, content, folder, archive):
     with contextlib.ExitStack() as stack:
         with _reading(archive):
             source = stack.enter_context(content(member))
-        with _named(target), open(target, "xb") as output:
+        with naming(target), open(target, "xb") as output:
             left = member.size
             while left:
                 with _reading(archive):  # With its last byte, the checksum of a zip member is compared.
@@ -274,14 +274,3 @@ def _write(member, content, folder, archive):
                         raise ValueError(f"it ends within {member.name!r}")
                 output.write(chunk)
                 left -= len(chunk)
-
-
-@contextlib.contextmanager
-def _named(path):
-    """Errors of writing name the file, also those of a full disk."""
-    try:
-        yield
-    except OSError as error:
-        if error.filename is None:
-            raise OSError(error.errno, error.strerror, str(path)) from error
-        raise

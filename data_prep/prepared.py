@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from keras_uq._kinds import Anything, Integer, Items, Mapping, Maybe, Number, Text
-from keras_uq.files import BadFile, check, read, sha256, stamp, sweep, write_text
+from keras_uq.files import BadFile, check, naming, read, sha256, stamp, sweep, write_text
 
 FORMAT = 1
 # Names that lead nowhere else, and hexadecimal digests.
@@ -138,8 +138,10 @@ class Writer:
         folder.mkdir()
         digests = {}
         for name, array in (("image", image), ("mask", mask), *([] if full is None else [("full", full)])):
-            np.save(folder / f"{name}.npy", array, allow_pickle=False)
-            digests[name] = sha256(folder / f"{name}.npy")
+            path = folder / f"{name}.npy"
+            with naming(path):
+                np.save(path, array, allow_pickle=False)
+            digests[name] = sha256(path)
         depth, height, width, channels = image.shape
         record = {
             "case": case,

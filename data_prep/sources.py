@@ -112,6 +112,13 @@ class Content:
         """Whether the source holds something else now."""
         return self._digest(self._taken(self._stamps)) != self.digest
 
+    def replaced(self) -> bool:
+        """Whether another content has been noted."""
+        try:
+            return self._digest(self._noted) != self.digest
+        except (AttributeError, KeyError, TypeError):  # There is no note.
+            return False
+
     def note(self) -> None:
         """Keep the sha256 of each file for the next time. Nothing is kept in a folder that cannot be written."""
         if self._stamps != self._noted:

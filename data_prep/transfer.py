@@ -1,8 +1,13 @@
 """Download one file: with a checksum, resuming what was interrupted, with a progress bar."""
 
+import errno
 import os
+import re
 import shutil
 from pathlib import Path
+
+from data_prep.extract import MAX_TOTAL
+from keras_uq.files import gibibytes
 
 # Bytes read at a time. An interrupted transfer loses less than this.
 CHUNK = 2**16
@@ -37,24 +42,38 @@ def fetch(
         Path of the file. Its checksum has been verified if one was given.
 
     Raises:
-        DownloadError: For an HTTP error, a broken connection, or a wrong checksum (the file is then deleted).
+        DownloadError: For an HTTP error, a broken connection, a file that the disk has no room for, or a wrong checksum
+            (the file is then deleted).
+        ValueError: If the address has no file name at its end and none is given.
     """
     import pooch
     import requests
 
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     name = name or url.rsplit("/", 1)[-1]
+    if not re.fullmatch(r"[\w][\w .+()-]*", name):
+        raise ValueError(f"{url} does not end in a file name. Received: {name!r}. Give `name`.")
     unfinished = folder / f"{name}.part"
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         path = pooch.retrieve(
             url, known_hash=checksum, fname=name, path=folder, downloader=_Resuming(unfinished, progress, timeout)
         )
     except requests.exceptions.HTTPError as error:
         raise DownloadError(f"{url} answered {error.response.status_code}. Check the address or try later.") from error
+    except (requests.exceptions.InvalidSchema, requests.exceptions.InvalidURL) as error:
+        raise DownloadError(f"{url} is, or leads to, an address that is not http or https ({error}).") from error
     except requests.exceptions.RequestException as error:
         raise DownloadError(
             f"The download of {name} broke off ({error.__class__.__name__}). Run it again to go on where it stopped."
+        ) from error
+    except DownloadError:
+        raise
+    except OSError as error:
+        free = gibibytes(shutil.disk_usage(folder).free) if folder.exists() else "0 bytes"
+        raise DownloadError(
+            f"{name} cannot be written to {folder} ({error.strerror or error}); {free} are free there. What was "
+            "received is kept."
         ) from error
     except ValueError as error:
         unfinished.unlink(missing_ok=True)
@@ -87,10 +106,15 @@ class _Resuming:
                 shutil.copyfile(self.unfinished, output_file)
                 return
             response.raise_for_status()
+            starts = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
             if response.status_code != 206:
                 have = 0  # The server ignores ranges and sends the whole file again.
-            length = response.headers.get("Content-Length")
-            total = None if length is None else have + int(length)
+            elif starts and int(starts[1]) != have:
+                raise requests.exceptions.ConnectionError(f"asked for byte {have}, received byte {starts[1]}")
+            length = response.headers.get("Content-Length", "")
+            total = have + int(length) if length.isdigit() else None
+            if (total or 0) - have > shutil.disk_usage(self.unfinished.parent).free:
+                raise OSError(errno.ENOSPC, f"{os.strerror(errno.ENOSPC)} for {gibibytes(total)}")
             columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
             with (
                 Progress(*columns, disable=not self.progress) as bar,
@@ -98,6 +122,9 @@ class _Resuming:
             ):
                 task = bar.add_task(self.unfinished.stem, total=total, completed=have)
                 for chunk in response.iter_content(CHUNK):
+                    have += len(chunk)
+                    if have > MAX_TOTAL:
+                        raise DownloadError(f"{url} sends more than {gibibytes(MAX_TOTAL)}, which no dataset has.")
                     file.write(chunk)
                     bar.advance(task, len(chunk))
             received = self.unfinished.stat().st_size

@@ -1,6 +1,7 @@
 """Write files whole: under a temporary name that no other process has, then renamed."""
 
 import contextlib
+import errno
 import os
 import platform
 import re
@@ -41,9 +42,22 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
         raise
 
 
+@contextlib.contextmanager
+def naming(path: str | os.PathLike) -> Iterator[None]:
+    """Let every `OSError` of the block name the file that was being written, also on a full disk.
+
+    NumPy says there only how many items were written.
+    """
+    try:
+        yield
+    except OSError as error:
+        number = error.errno or (errno.ENOSPC if "requested and" in str(error) else errno.EIO)
+        raise OSError(number, error.strerror or os.strerror(number), os.fspath(path)) from error
+
+
 def write_text(path: str | os.PathLike, text: str) -> None:
     """Write a text file in UTF-8, whole or not at all. Line ends stay as they are."""
-    with replacing(path) as temporary:
+    with naming(path), replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="")
 
 

@@ -3,27 +3,33 @@
 import hashlib
 import http.server
 import threading
+import zipfile
 from typing import ClassVar
 
 import pytest
 
 from data_prep import download, transfer
-from data_prep.download import DownloadError, fetch
 from data_prep.extract import HostileArchive, extract
+from data_prep.transfer import DownloadError, fetch
 
 CONTENT = bytes(range(256)) * 2000
 MD5 = "md5:" + hashlib.md5(CONTENT).hexdigest()
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """Serves `/good`, `/cut` (ends early), `/norange` (ignores Range); anything else is 404."""
+    """Serves `/good`, `/cut` (ends early), `/norange` (ignores Range) and other ill manners; anything else is 404."""
 
     asked: ClassVar[list] = []
-    content: ClassVar[dict] = {"/good": CONTENT, "/cut": CONTENT, "/norange": CONTENT}
+    content: ClassVar[dict] = dict.fromkeys(("/good", "/cut", "/norange", "/otherrange", "/endless", "/large"), CONTENT)
 
     def do_GET(self):
         wanted = self.headers.get("Range")
         Handler.asked.append((self.path, wanted))
+        if self.path == "/elsewhere":
+            self.send_response(302)
+            self.send_header("Location", "file:///etc/hostname")
+            self.end_headers()
+            return
         if self.path not in self.content:
             self.send_error(404)
             return
@@ -34,7 +40,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 self.send_error(416)
                 return
         self.send_response(206 if start else 200)
-        self.send_header("Content-Length", str(len(content) - start))
+        if self.path == "/otherrange" and wanted:
+            self.send_header("Content-Range", f"bytes {start + 1}-{len(content)}/{len(content)}")
+        if self.path != "/endless":
+            self.send_header("Content-Length", str(10**15 if self.path == "/large" else len(content) - start))
         self.end_headers()
         body = content[start:]
         self.wfile.write(body[: len(body) // 2] if self.path == "/cut" else body)
@@ -130,3 +139,57 @@ def test_addresses_of_mri_archives_have_names_and_checksums_where_there_are_any(
     assert found["promise12"] == [(prostate.PROMISE12_URL, f"sha256:{prostate.PROMISE12_SHA256}")]
     assert found["acdc"] == [(acdc.URL, None)]
     assert {download.NAMES[url] for url in (acdc.URL, prostate.PROMISE12_URL)} == {"ACDC.zip", "training_data.zip"}
+
+
+@pytest.mark.parametrize("address", ["..", "", "a\\b", ".hidden", "file?a=b/c:d", "x%00/"])
+def test_the_end_of_an_address_may_be_no_file_name(address, tmp_path):
+    with pytest.raises(ValueError, match="does not end in a file name"):
+        fetch(f"http://127.0.0.1:9/{address}", None, tmp_path / "down", progress=False)
+    assert not (tmp_path / "down").exists()
+
+
+def test_a_redirection_to_a_file_of_this_machine(server, tmp_path):
+    with pytest.raises(DownloadError, match="not http or https"):
+        fetch(f"{server}/elsewhere", None, tmp_path, progress=False)
+    assert not list(tmp_path.iterdir())
+
+
+def test_another_range_than_the_one_asked_for_is_not_appended(server, tmp_path):
+    (tmp_path / "file.part").write_bytes(CONTENT[:1000])
+    with pytest.raises(DownloadError, match="broke off"):
+        fetch(f"{server}/otherrange", MD5, tmp_path, name="file", progress=False)
+    assert (tmp_path / "file.part").read_bytes() == CONTENT[:1000]
+
+
+def test_what_the_disk_has_no_room_for_is_not_begun(server, tmp_path):
+    with pytest.raises(DownloadError, match=r"cannot be written.*No space left.*GiB are free there"):
+        fetch(f"{server}/large", None, tmp_path, progress=False)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_without_a_declared_end_is_limited(server, tmp_path, monkeypatch):
+    assert fetch(f"{server}/endless", MD5, tmp_path / "whole", progress=False).read_bytes() == CONTENT
+    monkeypatch.setattr(transfer, "MAX_TOTAL", len(CONTENT) - 1)
+    with pytest.raises(DownloadError, match="sends more than"):
+        fetch(f"{server}/endless", None, tmp_path, progress=False)
+
+
+def test_a_folder_that_cannot_be_written(server, tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(DownloadError, match="cannot be written"):
+        fetch(f"{server}/good", None, tmp_path / "file" / "folder", progress=False)
+
+
+def test_zip_files_beside_a_collection_are_unpacked_by_content(tmp_path, monkeypatch):
+    monkeypatch.setattr(download, "fetch_collection", lambda *arguments: [])
+
+    def unpack(content):
+        with zipfile.ZipFile(tmp_path / "masks.zip", "w") as archive:
+            archive.writestr("mask", content)
+        download._fetch_collection("prostatex", tmp_path)
+        return (tmp_path / "masks" / "mask").read_text()
+
+    assert unpack("first") == "first"
+    (tmp_path / "masks" / "mask").write_text("changed by hand")
+    assert unpack("first") == "changed by hand"  # The archive is the same, its times are not.
+    assert unpack("other") == "other"

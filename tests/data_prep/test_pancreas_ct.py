@@ -15,9 +15,9 @@ import SimpleITK as sitk  # noqa: N813
 
 from data_prep import download, pancreas_ct, tcia
 from data_prep.archive import BadDataset
-from data_prep.download import DownloadError
 from data_prep.prepare import open_source, prepare
 from data_prep.prepared import Prepared
+from data_prep.transfer import DownloadError
 from keras_uq.preprocessing import Preprocessing
 from tests.data_prep.test_mri_archives import write_series
 

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from keras_uq._kinds import Choice, Flag, Integer, Items, Maybe, Mismatch, Number, Text, argument, option
-from keras_uq.files import BadFile, check, max_memory, parse, read, replacing, stamp, stamps, sweep, write_text
+from keras_uq.files import BadFile, check, max_memory, naming, parse, read, replacing, stamp, stamps, sweep, write_text
 
 NAN = float("nan")
 
@@ -210,3 +210,22 @@ def test_a_memory_limit_that_is_no_size_is_refused(monkeypatch, text):
 def test_half_of_the_machine_is_the_usual_limit(monkeypatch):
     monkeypatch.delenv("KERAS_UQ_MAX_MEMORY", raising=False)
     assert 2**28 < max_memory() <= os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+
+
+def test_links_that_lead_in_circles_are_followed_once(tmp_path):
+    (tmp_path / "folder" / "below").mkdir(parents=True)
+    (tmp_path / "folder" / "below" / "file").write_text("a")
+    for name in ("up", "again"):
+        (tmp_path / "folder" / "below" / name).symlink_to(tmp_path / "folder")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "file").write_text("b")
+    (tmp_path / "folder" / "linked").symlink_to(tmp_path / "other")
+    (tmp_path / "folder" / "nowhere").symlink_to(tmp_path / "none")
+    assert list(stamps(tmp_path / "folder")) == ["below/file", "linked/file"]
+
+
+@pytest.mark.parametrize("message", [(28, "No space left on device"), ("8 requested and 3 written",)])
+def test_errors_of_a_full_disk_name_the_file(tmp_path, message):
+    with pytest.raises(OSError, match="No space left") as caught, naming(tmp_path / "file"):
+        raise OSError(*message)
+    assert (caught.value.errno, caught.value.filename) == (28, str(tmp_path / "file"))
