@@ -279,3 +279,7 @@ def test_dice_ce_is_the_fixed_form():
     for options in ({}, PAPER):
         together = losses.dice_ce(*pair, **options)
         np.testing.assert_allclose(together, losses.tversky_ce(*pair, smooth=5e-7, **options), rtol=1e-6)
+
+
+def test_weights_that_replicas_assign_are_averaged():
+    assert TverskyCEWeights().values.aggregation == "mean"

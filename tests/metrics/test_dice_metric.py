@@ -1,5 +1,8 @@
 """`val_dice` is the soft Dice of the whole validation set."""
 
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -200,3 +203,33 @@ def test_an_empty_batch_changes_nothing():
     before = float(metric.result())
     metric.update_state(y_true[:0], y_pred[:0])
     assert float(metric.result()) == before
+
+
+REPLICAS = """
+import tensorflow as tf
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+)
+import keras, numpy as np
+from keras_uq.metrics import DiceMetric
+with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
+    model = keras.Sequential([keras.Input((6, 7, 1)), keras.layers.Conv2D(1, 1, kernel_initializer="ones")])
+    model.compile("sgd", loss="mse", metrics=[DiceMetric()])
+half = np.full((4, 6, 7, 1), 0.5, "float32")
+print(model.evaluate(half, np.ones_like(half), batch_size=4, verbose=0, return_dict=True)["dice"])
+"""
+
+
+def test_what_replicas_assign_is_not_added():
+    metric = DiceMetric()
+    metric.update_state(*next(batches()))
+    assert metric._sums.aggregation == "sum"
+    assert metric._seen.aggregation == metric._extremes.aggregation == "mean"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="a strategy of TensorFlow")
+def test_two_replicas_score_what_one_scores():
+    done = subprocess.run([sys.executable, "-c", REPLICAS], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    np.testing.assert_allclose(float(done.stdout), 2 / 3, rtol=1e-5)
