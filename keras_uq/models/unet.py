@@ -1,5 +1,6 @@
 """Build a U-Net in 2D or 3D."""
 
+import random
 from collections.abc import Callable, Sequence
 
 import keras
@@ -183,12 +184,16 @@ def _per_stage(name, rate, depth):
 
 def _check_known(option, value, known):
     """Raise `ValueError` if Keras does not know an activation or an initializer."""
+    # An initializer draws its seed when it is made. The weights must be those that they are without this check.
+    state = random.getstate()
     try:
         known(value)
     except (TypeError, ValueError) as error:
         raise ValueError(
             f"unet expects `{option}` to be a name that Keras knows, or a function. Received: {option}={shown(value)}."
         ) from error
+    finally:
+        random.setstate(state)
 
 
 def _check_shape(input_shape, rank, depth):
