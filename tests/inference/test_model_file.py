@@ -344,7 +344,7 @@ def test_members_that_are_there_twice_are_refused(changed):
         )
         for text in ["{", "[]", "null", "[" * 100_000, *texts]
     ],
-    ids=lambda value: str(value)[:30],
+    ids=lambda value: value.__name__ if callable(value) else value[:30],
 )
 def test_additions_are_read_with_their_kinds(changed, read, member, text):
     with pytest.raises(BadFile, match=rf"x.keras \({member}\)"):
