@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import keras
 import nibabel
@@ -212,11 +213,7 @@ def _check_header(predictor, window, path, preprocessing, quality):
     shape, affine = read_geometry(path)
     grid = preprocessing.output_shape(shape, affine)
     channels = shape[3] if len(shape) > 3 else 1
-    model = first_model(predictor)
-    if window is None:
-        check_scan(model, (*grid, channels), path.name)
-    else:
-        check_scan(model, (1, *window, channels), path.name)
+    _check_sides(first_model(predictor), (*(grid[1:] if window is None else window), channels), path)
     classes = number_of_classes(predictor)
     check_quality(quality, classes)
     needed, limit = memory_needed(shape, grid, classes or 1), max_memory()
@@ -226,6 +223,17 @@ def _check_header(predictor, window, path, preprocessing, quality):
             f"{path.name} has {' x '.join(map(str, shape))} voxels ({' x '.join(map(str, grid))} for the network). Its "
             f"prediction needs {gibibytes(needed)} of memory; the limit is {gibibytes(limit)} (KERAS_UQ_MAX_MEMORY).",
         )
+
+
+# Shapes that a model is known to take, so that scans of one shape cost one check.
+_TAKEN = WeakKeyDictionary()
+
+
+def _check_sides(model, shape, path):
+    """Check that a model takes images `(*spatial, channels)`."""
+    if model is not None and shape not in _TAKEN.get(model, ()):
+        check_scan(model, (1, *shape), path.name)
+        _TAKEN.setdefault(model, set()).add(shape)
 
 
 def _check_names(path, out_dir):
