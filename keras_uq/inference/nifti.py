@@ -22,13 +22,14 @@ from keras_uq._version import __version__
 from keras_uq.files import gibibytes, max_memory, replacing, stamp, write_text
 from keras_uq.inference.model_checks import check_scan
 from keras_uq.inference.model_file import load_model
+from keras_uq.inference.predictor import Predictor
 from keras_uq.inference.quality import QualityCard
 from keras_uq.inference.sidecar import MAPS, map_path, scan_name, sidecar_path
 from keras_uq.preprocessing import BadScan, Preprocessing, read_geometry, read_nifti
 
 
 def predict_nifti(
-    predictor: Any,
+    predictor: Predictor,
     path: str | os.PathLike,
     out_dir: str | os.PathLike,
     preprocessing: Preprocessing,
