@@ -128,11 +128,11 @@ def _check_labels(labels, foreground):
     """Refuse label values that the prepared masks could not hold."""
     if min(labels) < 0:
         raise BadDataset(
-            f"Label values below 0 are no classes. Received: {sorted(labels)}. Renumber them in the labels."
+            f"Label values below 0 are no classes. Received: {shown(sorted(labels))}. Renumber them in the labels."
         )
     if not foreground and (sorted(labels) != list(range(len(labels))) or len(labels) > 256):
         raise BadDataset(
-            f"Classes that stay apart are numbered 0, 1, 2, ... without gaps, up to 255. Received: {sorted(labels)}. "
+            f"Classes that stay apart are numbered 0, 1, 2, ... without gaps, up to 255. Received: {shown(sorted(labels))}. "
             "Renumber the labels, or merge them into one foreground (`foreground`)."
         )
 
