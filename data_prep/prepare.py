@@ -132,8 +132,8 @@ def _check_labels(labels, foreground):
         )
     if not foreground and (sorted(labels) != list(range(len(labels))) or len(labels) > 256):
         raise BadDataset(
-            f"Classes that stay apart are numbered 0, 1, 2, ... without gaps, up to 255. Received: {shown(sorted(labels))}. "
-            "Renumber the labels, or merge them into one foreground (`foreground`)."
+            "Classes that stay apart are numbered 0, 1, 2, ... without gaps, up to 255. Received: "
+            f"{shown(sorted(labels))}. Renumber the labels, or merge them into one foreground (`foreground`)."
         )
 
 
