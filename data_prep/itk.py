@@ -74,7 +74,7 @@ def read_series(files: Sequence[str]) -> Any:
         check_dicom(file)
     try:
         _check_stack(files, name)
-        return _image(*_ask("volume", files, size=size_of(files), name=name))
+        return _image(*_ask("volume", files, size=size_of(files), name=name), name)
     except Failed as error:
         raise BadScan("unreadable", f"{name} is not a readable DICOM series ({error}).") from error
 
@@ -102,7 +102,7 @@ def read_image(path: str | os.PathLike, max_bytes: int | None = None) -> Any:
         limit = max_memory() if max_bytes is None else max_bytes
         if needed > limit:
             raise BadScan("too_large", f"{path.name} needs {gibibytes(needed)}; the limit is {gibibytes(limit)}.")
-        return _image(*_ask("image", str(path), size=needed, name=path.name))
+        return _image(*_ask("image", str(path), size=needed, name=path.name), path.name)
     except Failed as error:
         raise BadScan("unreadable", f"{path.name} cannot be read ({error}).") from error
 
@@ -145,7 +145,9 @@ def _ask(do, *arguments, size, name):
     return PROCESS.ask(do, *arguments, size=size, name=name)
 
 
-def _image(array, about):
+def _image(array, about, name):
+    if array.ndim != 3:
+        raise BadScan("bad_rank", f"{name} has {array.ndim} axes; expected a volume of three.")
     image = _sitk().GetImageFromArray(array)
     image.SetOrigin(about["origin"])
     image.SetSpacing(about["spacing"])
@@ -165,7 +167,7 @@ def _from_nifti(scan, name):
     if np.abs(direction - affine[:3, :3] / spacing).max() > ORTHONORMAL:
         raise BadScan("bad_affine", f"{name} has axes that are not perpendicular; resample it to a grid that is.")
     about = {"origin": affine[:3, 3].tolist(), "spacing": spacing.tolist(), "direction": direction.ravel().tolist()}
-    return _image(np.ascontiguousarray(voxels.transpose(2, 1, 0)), about)
+    return _image(np.ascontiguousarray(voxels.transpose(2, 1, 0)), about, name)
 
 
 def _check_stack(files, name):

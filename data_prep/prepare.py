@@ -232,8 +232,8 @@ def _with_canvas(preprocessing, archive, cases):
     for case in cases:
         try:
             sides.append(preprocessing.slice_shape(*archive.read_geometry(case.image)))
-        except BadScan:
-            continue  # The error is reported when the case is read.
+        except Exception:
+            continue  # The error, whatever it is, is reported when the case is read.
     if not sides:
         return preprocessing
     height, width = (max(side) for side in zip(*sides))

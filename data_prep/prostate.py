@@ -142,8 +142,6 @@ def _axial(folder):
 def _best(series, mask):
     """Return the series that covers most of the mask, and the mask, as ITK images."""
     label = itk.read_image(mask)
-    if label.GetDimension() != 3:
-        raise BadScan("bad_rank", f"{mask.name} has {label.GetDimension()} axes; expected 3.")
     images = [itk.read_series(files) for files in series]
     return max(images, key=lambda image: itk.overlap(label, image)), label
 

@@ -241,6 +241,16 @@ def test_a_metaimage_header_is_checked_before_itk_reads_it(tmp_path, old, new, c
     assert "c.mhd" in str(caught.value)
 
 
+@pytest.mark.parametrize(("axes", "sizes"), [(2, "4 6"), (4, "4 3 2 1")])
+def test_an_image_has_three_axes(tmp_path, axes, sizes):
+    text = (
+        HEADER.format("c.raw").replace("NDims = 3", f"NDims = {axes}").replace("DimSize = 4 3 2", f"DimSize = {sizes}")
+    )
+    text = text.replace("Spacing = 1 1 3", "Spacing = " + " ".join(["1"] * axes))
+    with pytest.raises(BadScan, match=f"c.mhd has {axes} axes; expected a volume of three"):
+        itk.read_image(write_mhd(tmp_path, "c.raw", text))
+
+
 def test_an_nrrd_holds_its_own_voxels(tmp_path):
     sitk.WriteImage(sitk.Image((4, 3, 2), sitk.sitkUInt8), str(tmp_path / "mask.nrrd"))
     assert itk.read_image(tmp_path / "mask.nrrd").GetSize() == (4, 3, 2)
