@@ -72,8 +72,9 @@ class Writer:
         return self
 
     def __exit__(self, kind, error, trace):
-        # After an error the next preparation begins anew. An interrupted or killed one goes on where it was.
-        if kind is not None and issubclass(kind, Exception):
+        # After an error of the data the next preparation begins anew. One that was interrupted, or whose disk was full,
+        # goes on where it was.
+        if kind is not None and issubclass(kind, Exception) and not issubclass(kind, OSError):
             self.discard()
 
     def _resumes(self, recorded):
