@@ -36,12 +36,13 @@ ORTHONORMAL = 0.02
 
 
 def read_tags(path: str | os.PathLike, tags: Sequence[str]) -> list[str] | None:
-    """Read DICOM tags of a file as stripped text. A missing tag is empty; a file that is not DICOM gives `None`."""
-    try:
-        check_dicom(path)
-        return _ask("tags", [str(path)], list(tags), size=size_of([path]), name=Path(path).name)[0]
-    except (BadScan, Failed):
-        return None
+    """Read DICOM tags of a file as stripped text. A missing tag is empty; a file that is not DICOM gives `None`.
+
+    Raises:
+        BadScan: If the file is a damaged DICOM file.
+    """
+    check_dicom(path)
+    return _ask("tags", [str(path)], list(tags), size=size_of([path]), name=Path(path).name)[0]
 
 
 def list_series(folder: str | os.PathLike) -> dict[str, Sequence[str]]:

@@ -4,6 +4,7 @@ import itertools
 import os
 import re
 from pathlib import Path
+from typing import NamedTuple
 
 import nibabel
 import numpy as np
@@ -46,7 +47,8 @@ def open_archive(folder: str | os.PathLike) -> Archive:
     used. `check_case` checks that the mask lies on a pancreas.
 
     Raises:
-        BadDataset: If a label has no series, a series has no label, or a patient has several series.
+        BadDataset: If a label has no series, or a series has no label. A patient with several series, or with files
+            that cannot be read, is that case's finding.
     """
     labels = {}
     for path in sorted(Path(folder).rglob("label*.nii*")):
@@ -62,17 +64,17 @@ def open_archive(folder: str | os.PathLike) -> Archive:
     ]
     if incomplete or not numbers:
         raise BadDataset(f"{Path(folder).name}: {'; '.join(incomplete) or 'no case'}. {HOW_TO_GET}")
-    cases = tuple(Case(f"PANCREAS_{number}", series[number][0], labels[number]) for number in numbers)
-    files = {case.image: series[case.name[-4:]] for case in cases}
+    cases = tuple(Case(f"PANCREAS_{number}", series[number].first, labels[number]) for number in numbers)
+    series_of = {case.image: series[case.name[-4:]] for case in cases}
     return Archive(
         "Pancreas-CT",
         cases,
         LABELS,
         "CT",
-        digest_of(f"{case.name} {len(files[case.image])}" for case in cases),
-        read_image=lambda first: to_ras(itk.to_scan(itk.read_series([str(path) for path in files[first]]))),
-        read_label=lambda path: _as_label(to_ras(itk.to_scan(itk.read_image(path)))),
-        read_geometry=lambda first: _geometry(files[first]),
+        digest_of(f"{case.name} {len(series_of[case.image].files)}" for case in cases),
+        read_image=lambda first: _read(series_of[first]),
+        read_label=lambda path: _as_label(to_ras(itk.to_scan(itk.read_image(path))), path),
+        read_geometry=lambda first: _geometry(_read(series_of[first])),
         splits={"patients": seeded_split(TEST, VALIDATION)},
         check=check_case,
         in_space=False,
@@ -126,34 +128,49 @@ def _is_plausible(mean):
     return PLAUSIBLE[0] <= mean <= PLAUSIBLE[1]
 
 
+class _Series(NamedTuple):
+    """The files of a patient's series, ordered along the slice normal, or why there is none."""
+
+    first: Path
+    files: list[str]
+    error: BadScan | None
+
+
 def _series(folder):
-    """The series of each patient: `{number: files}`, with the files ordered along the slice normal."""
-    folders = {}
+    """The series of each patient: `{number: _Series}`."""
+    paths = {}
     for path in sorted(Path(folder).rglob("*")):
         numbers = PATIENT.findall(str(path.relative_to(folder)))
         if numbers and path.is_file() and not path.name.startswith(".") and path.suffix.lower() in (".dcm", ""):
-            folders.setdefault(numbers[-1], set()).add(path.parent)
-    series = {}
-    for number, patient_folders in folders.items():
+            paths.setdefault(numbers[-1], []).append(path)
+    return {number: _series_of(number, of_patient) for number, of_patient in paths.items()}
+
+
+def _series_of(number, paths):
+    try:
         file_lists = [
-            files for patient_folder in sorted(patient_folders) for files in itk.list_series(patient_folder).values()
+            files for folder in sorted({path.parent for path in paths}) for files in itk.list_series(folder).values()
         ]
-        if len(file_lists) > 1:
-            raise BadDataset(
-                f"PANCREAS_{number} has {len(file_lists)} series where the collection has one. {HOW_TO_GET}"
-            )
-        if file_lists:
-            series[number] = [Path(file) for file in file_lists[0]]
-    return series
+    except BadScan as error:
+        return _Series(paths[0], [], error)
+    if len(file_lists) != 1:
+        error = BadScan("unreadable", f"PANCREAS_{number} has {len(file_lists)} DICOM series; expected one.")
+        return _Series(paths[0], [], error)
+    return _Series(Path(file_lists[0][0]), list(file_lists[0]), None)
 
 
-def _as_label(scan):
+def _read(series):
+    if series.error is not None:
+        raise series.error
+    return to_ras(itk.to_scan(itk.read_series(series.files)))
+
+
+def _as_label(scan, path):
     values = np.unique(scan.voxels)
     if not set(values.tolist()) <= {0, 1}:
-        raise BadScan("unknown_label", f"The label holds {values[:5].tolist()}; expected 0 and 1.")
+        raise BadScan("unknown_label", f"{path.name} holds {values[:5].tolist()}; expected 0 and 1.")
     return Scan(scan.voxels.astype("uint8"), scan.affine, scan.zooms, scan.header)
 
 
-def _geometry(files):
-    scan = to_ras(itk.to_scan(itk.read_series([str(path) for path in files])))
+def _geometry(scan):
     return scan.voxels.shape, scan.affine

@@ -8,6 +8,7 @@ import numpy as np
 
 from data_prep import itk
 from data_prep.archive import Archive, BadDataset, Case, digest_of, natural, seeded_split
+from data_prep.checks import rounded
 from keras_uq.preprocessing import BadScan, Scan
 
 LABELS = {0: "background", 1: "prostate"}
@@ -41,7 +42,8 @@ def open_prostatex(folder: str | os.PathLike) -> Archive:
     """Open all patients with an axial T2 series and a mask.
 
     A mask is a file (`.nrrd`, `.nii.gz`, `.mhd`) or a DICOM SEG. Its grid is not that of the series, so it is resampled
-    in physical space. If a patient has several series, the one that covers most of the mask is used.
+    in physical space. If a patient has several series, the one that covers most of the mask is used. A patient with a
+    mask and files that cannot be read is a case too; reading it raises the error.
 
     Raises:
         BadDataset: If no patient has both.
@@ -53,8 +55,7 @@ def open_prostatex(folder: str | os.PathLike) -> Archive:
             files.setdefault(f"ProstateX-{numbers[-1]}", []).append(path)
     cases, series_of = [], {}
     for patient, paths in sorted(files.items()):
-        masks, folders = _sort(paths)
-        axial = [names for series_folder in folders for names in _axial(series_folder)]
+        masks, axial = _sort(paths)
         if masks and axial:
             series_of[masks[0]] = axial
             cases.append(Case(patient, masks[0], masks[0]))
@@ -117,18 +118,25 @@ def open_promise12(folder: str | os.PathLike) -> Archive:
 
 
 def _sort(paths):
-    """Return the masks of one patient, and the folders that contain MR images."""
-    masks = [path for path in paths if path.name.endswith(MASKS)]
-    folders = set()
+    """Return the masks of one patient, and the files of each axial T2 series, or the error met on the way to them."""
+    masks, folders, error = [path for path in paths if path.name.endswith(MASKS)], set(), None
     for path in paths:
         if path.name.endswith((*MASKS, ".raw")):
             continue
-        tags = itk.read_tags(path, (itk.MODALITY,))
+        try:
+            tags = itk.read_tags(path, (itk.MODALITY,))
+        except BadScan as problem:
+            error = error or problem
+            continue
         if tags == ["SEG"]:
             masks.append(path)
         elif tags == ["MR"]:
             folders.add(path.parent)
-    return masks, sorted(folders)
+    try:
+        series = [files for folder in sorted(folders) for files in _axial(folder)]
+    except BadScan as problem:
+        error = error or problem
+    return masks, error or series
 
 
 def _axial(folder):
@@ -141,14 +149,16 @@ def _axial(folder):
 
 def _best(series, mask):
     """Return the series that covers most of the mask, and the mask, as ITK images."""
+    if isinstance(series, BadScan):
+        raise series
     label = itk.read_image(mask)
     images = [itk.read_series(files) for files in series]
     return max(images, key=lambda image: itk.overlap(label, image)), label
 
 
 def _as_label(scan, path):
-    values = np.unique(scan.voxels)
-    if len(values) > 2 or values.min() < 0:
+    values = np.unique(rounded(scan.voxels, path.name))
+    if np.count_nonzero(values) > 1 or values.min() < 0:
         raise BadScan("unknown_label", f"{path.name} holds {values[:5].tolist()}; expected one structure on 0.")
     return Scan((scan.voxels > 0).astype("uint8"), scan.affine, scan.zooms, scan.header)
 

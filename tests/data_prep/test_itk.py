@@ -129,7 +129,13 @@ def test_elements_that_are_not_what_the_file_declares_never_reach_itk(tmp_path, 
     path.write_bytes(dicom(syntax, elements))
     with pytest.raises(BadScan, match=f"a.dcm .*{message}"):
         itk.list_series(tmp_path)
-    assert itk.read_tags(path, [itk.MODALITY]) is None
+    with pytest.raises(BadScan, match=f"a.dcm .*{message}"):
+        itk.read_tags(path, [itk.MODALITY])
+
+
+def test_a_file_that_is_no_dicom_has_no_tags(tmp_path):
+    (tmp_path / "notes.txt").write_text("some notes")
+    assert itk.read_tags(tmp_path / "notes.txt", [itk.MODALITY]) is None
 
 
 @pytest.mark.parametrize(

@@ -179,13 +179,26 @@ def test_what_is_missing_is_named(make_pancreas_ct):
         pancreas_ct.open_archive(root)
 
 
-def test_a_second_series_of_a_patient_is_refused(make_pancreas_ct):
+def test_a_second_series_of_a_patient_is_that_cases_finding(make_pancreas_ct, tmp_path):
     root = make_pancreas_ct()
     write_series(
         as_image(body()[0]), root / "Pancreas-CT" / "PANCREAS_0001" / "more", "x", 99, "PANCREAS_0001", **SCALE
     )
-    with pytest.raises(BadDataset, match="PANCREAS_0001 has 2 series"):
-        pancreas_ct.open_archive(root)
+    with pytest.raises(BadDataset, match=r"1 of 6 cases cannot be used(.*\n)*.*PANCREAS_0001 has 2 DICOM series"):
+        prepare(root, tmp_path / "out", Preprocessing())
+    assert "PANCREAS_0001" not in prepare(root, tmp_path / "out", Preprocessing(), skip_bad=True).description["cases"]
+
+
+def test_a_damaged_file_of_a_series_is_that_cases_finding(make_pancreas_ct, tmp_path):
+    root = make_pancreas_ct()
+    path = next((root / "Pancreas-CT" / "PANCREAS_0002").rglob("*.dcm"))
+    content = path.read_bytes()
+    at = content.index(b"\x02\x00\x10\x00UI") + 8
+    path.write_bytes(content[:at] + b"1.2.840.10008.1.2\0" + content[at + 18 :])
+    start = content.index(b"\x08\x00", at)
+    path.write_bytes(path.read_bytes()[: start + 4] + b"CS" + content[start + 6 :])
+    with pytest.raises(BadDataset, match=r"1 of 6 cases cannot be used(.*\n)*.*PANCREAS_0002  unreadable"):
+        prepare(root, tmp_path / "out", Preprocessing())
 
 
 class Archive(http.server.BaseHTTPRequestHandler):
