@@ -79,7 +79,9 @@ class Study(study.Study):
                 lines.append({"question": question, "measure": label, **difference, "p": p})
         frame = pd.DataFrame(lines, columns=["question", "measure", "mean", "low", "high", "p"])
         defined = frame["p"].notna()
-        frame.loc[defined, "q"] = stats.false_discovery_control(frame.loc[defined, "p"]) if defined.any() else math.nan
+        frame["q"] = math.nan
+        if defined.any():
+            frame.loc[defined, "q"] = stats.false_discovery_control(frame.loc[defined, "p"])
         return frame
 
     def notes(self, run):

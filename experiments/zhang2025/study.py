@@ -160,7 +160,7 @@ def weights(run):
             continue
         epochs = min(map(len, histories))
         line = {"row": row, "seeds": len(histories)}
-        for epoch in sorted({0, 1, epochs // 2, epochs - 1}):
+        for epoch in sorted({0, min(1, epochs - 1), epochs // 2, epochs - 1}):
             line[f"weight, epoch {epoch + 1}"] = np.mean([h["tversky_weight"].iloc[epoch] for h in histories])
         for name in ("tversky", "crossentropy"):
             line[f"{name}, last epoch"] = np.mean([history[name].iloc[epochs - 1] for history in histories])

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import json
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -16,7 +17,7 @@ from experiments.choices import Adam
 from experiments.hiroike2026.controls import QUANTILES, Refreshes, ReplayEpsilon
 from experiments.hiroike2026.protocol import ADAPTIVE, DICE, PICTURES, REPLAYED, SCANS, SHUFFLED
 from experiments.hiroike2026.seeds import by_seed, cost, gains
-from experiments.hiroike2026.study import COMPARED, QUESTIONS
+from experiments.hiroike2026.study import COMPARED, QUESTIONS, STUDY
 from experiments.inputs.batches import Batches
 from experiments.run import Run
 from experiments.table import Profile, slug
@@ -151,6 +152,12 @@ def two_seeds(tmp_path):
             pd.DataFrame(cases).to_csv(path / "cases.csv", index=False)
             write_record(path, row, seed, training=100)
     return tmp_path
+
+
+def test_one_row_alone_has_no_questions():
+    tests = STUDY.tests(SimpleNamespace(both=lambda first, second: {}))
+    assert list(tests) == ["question", "measure", "mean", "low", "high", "p", "q"]
+    assert tests.empty
 
 
 def test_cost_of_a_subset_by_hand(two_seeds):

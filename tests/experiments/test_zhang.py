@@ -107,6 +107,14 @@ def test_weights_and_parts_are_logged_and_obey_their_rule(folder):
     assert set(moved.index) == {*ROWS, DICE_CE}
 
 
+def test_weights_of_a_training_of_one_epoch():
+    history = pd.DataFrame({"tversky_weight": [0.4], "tversky": [0.9], "crossentropy": [0.5]})
+    (line,) = weights(SimpleNamespace(histories={"a": [history, history]})).to_dict("records")
+    assert line == {
+        "row": "a", "seeds": 2, "weight, epoch 1": 0.4, "tversky, last epoch": 0.9, "crossentropy, last epoch": 0.5
+    }  # fmt: skip
+
+
 def test_questions_are_asked_over_cases(folder):
     tests = pd.read_csv(folder / "tests.csv")
     asked = tests.set_index(["row", "against", "measure"])
