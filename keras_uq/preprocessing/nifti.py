@@ -152,31 +152,35 @@ def _check_path(path):
 def _check_raw_header(path):
     """Check fields that nibabel mends or believes: a voxel size of 0 becomes 1 mm, an offset of 0 reads the header."""
     with nibabel.openers.ImageOpener(path) as file:
-        raw = file.read(nibabel.Nifti2Header.template_dtype.itemsize)
-    for kind, least in FIRST_VOXEL.items():
-        size = kind.template_dtype.itemsize
-        if len(raw) >= size and kind.may_contain_header(raw):
-            header = kind(raw[:size], check=False)
-            zooms = header["pixdim"][1:4]
-            if not np.all(np.isfinite(zooms)) or np.abs(zooms).min() == 0:
-                sizes = " x ".join(str(float(zoom)) for zoom in zooms)
-                raise BadScan(
-                    "bad_zooms", f"{path.name} declares the voxel size {sizes} mm; expected positive numbers."
-                )
-            if bytes(header["magic"].item())[:2] == b"ni":
-                raise BadScan(
-                    "unreadable",
-                    f"{path.name} declares that its voxels are in another file (.img). Convert the pair to .nii.gz.",
-                )
-            offset = float(header["vox_offset"])
-            if not least <= offset < 2**40:
-                raise BadScan(
-                    "unreadable",
-                    f"{path.name} declares that its voxels begin at byte {offset:g}; expected at least {least}, behind "
-                    "the header.",
-                )
-            _check_turn(path, header)
-            _check_extensions(path, size, offset, "<" if header.endianness == "<" else ">")
+        # The larger of the two headers, and the bytes behind it that announce extensions.
+        raw = file.read(FIRST_VOXEL[nibabel.Nifti2Header])
+        for kind, least in FIRST_VOXEL.items():
+            size = kind.template_dtype.itemsize
+            if len(raw) >= size and kind.may_contain_header(raw):
+                header = kind(raw[:size], check=False)
+                _check_fields(path, header, least)
+                if raw[size : size + 1].strip(b"\0"):
+                    _check_extensions(path, file, size + 4, header)
+
+
+def _check_fields(path, header, least):
+    zooms = header["pixdim"][1:4]
+    if not np.all(np.isfinite(zooms)) or np.abs(zooms).min() == 0:
+        sizes = " x ".join(str(float(zoom)) for zoom in zooms)
+        raise BadScan("bad_zooms", f"{path.name} declares the voxel size {sizes} mm; expected positive numbers.")
+    if bytes(header["magic"].item())[:2] == b"ni":
+        raise BadScan(
+            "unreadable",
+            f"{path.name} declares that its voxels are in another file (.img). Convert the pair to .nii.gz.",
+        )
+    offset = float(header["vox_offset"])
+    if not least <= offset < 2**40:
+        raise BadScan(
+            "unreadable",
+            f"{path.name} declares that its voxels begin at byte {offset:g}; expected at least {least}, behind the "
+            "header.",
+        )
+    _check_turn(path, header)
 
 
 def _check_turn(path, header):
@@ -189,22 +193,17 @@ def _check_turn(path, header):
         )
 
 
-def _check_extensions(path, size, offset, order):
-    """Check that each extension between header and voxels has a size that fits."""
-    with nibabel.openers.ImageOpener(path) as file:
-        file.seek(size)
-        if not file.read(4)[:1].strip(b"\0"):
-            return
-        place = size + 4
-        while place + 16 <= offset:
-            file.seek(place)
-            (length,) = struct.unpack(f"{order}i", file.read(4).ljust(4, b"\0"))
-            if length < 16 or place + length > offset:
-                raise BadScan(
-                    "unreadable",
-                    f"{path.name} holds an extension of {length} bytes; expected 16 or more, before its voxels.",
-                )
-            place += length
+def _check_extensions(path, file, place, header):
+    """Check that each extension between header and voxels has a size that fits. The first begins at `place`."""
+    while place + 16 <= header["vox_offset"]:
+        file.seek(place)
+        (length,) = struct.unpack(f"{header.endianness}i", file.read(4).ljust(4, b"\0"))
+        if length < 16 or place + length > header["vox_offset"]:
+            raise BadScan(
+                "unreadable",
+                f"{path.name} holds an extension of {length} bytes; expected 16 or more, before its voxels.",
+            )
+        place += length
 
 
 def _check_header(path, image, max_bytes):

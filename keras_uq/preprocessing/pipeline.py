@@ -1,5 +1,6 @@
 """Preprocess scans for a network, and map its output back to the grid of the scan."""
 
+import functools
 import json
 import math
 import os
@@ -300,8 +301,7 @@ class Preprocessing:
 
     def _reorientation(self, affine):
         """nibabel's axis transform: row i gives the target of axis i of the file, and whether it is flipped."""
-        source = orientations.io_orientation(affine)
-        return orientations.ornt_transform(source, orientations.axcodes2ornt(tuple(self.orientation)))
+        return _turn(np.asarray(affine, dtype="float64").tobytes(), self.orientation)
 
     def _slices(self, voxels, affine, interpolation):
         if voxels.ndim == 3:
@@ -347,6 +347,15 @@ class Preprocessing:
         if self.percentiles is not None:
             return np.percentile(slices, self.percentiles, axis=(0, 1, 2)).astype("float32")
         return None, None
+
+
+@functools.lru_cache(maxsize=64)
+def _turn(affine, orientation):
+    """The axis transform of an affine, given as the bytes of float64. Several steps of a scan ask for it."""
+    source = orientations.io_orientation(np.frombuffer(affine).reshape(4, 4))
+    turn = orientations.ornt_transform(source, orientations.axcodes2ornt(tuple(orientation)))
+    turn.flags.writeable = False
+    return turn
 
 
 def _plain(value):
