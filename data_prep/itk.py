@@ -26,6 +26,8 @@ PLACE = {
     "samples": "0028|0002",
     "rows": "0028|0010",
     "columns": "0028|0011",
+    "slope": "0028|1053",
+    "intercept": "0028|1052",
 }
 # Bytes of a voxel as it is read, at most, and as network input.
 BYTES = 8
@@ -184,6 +186,9 @@ def _check_stack(files, name):
             )
         if place["samples"] not in ("", "1"):
             raise BadScan("unreadable", f"{Path(file).name} holds colours; expected one value for each voxel.")
+        for tag in ("slope", "intercept"):
+            if place[tag]:
+                _numbers(file, place, tag, 1)
         slices.append((_numbers(file, place, "position", 3), _numbers(file, place, "orientation", 6)))
     try:
         needed = int(place["rows"]) * int(place["columns"]) * len(files) * BYTES
@@ -220,10 +225,10 @@ def _numbers(file, place, tag, count):
     except ValueError:
         numbers = []
     if len(numbers) != count or not np.isfinite(numbers).all():
+        expected = "one number" if count == 1 else f"{count} numbers"
         raise BadScan(
             "unreadable",
-            f"{Path(file).name} has no {tag} in space (ImagePositionPatient, ImageOrientationPatient). Received: "
-            f"{shown(place[tag])}.",
+            f"{Path(file).name}: expected {expected} for its {tag} ({PLACE[tag]}). Received: {shown(place[tag])}.",
         )
     return numbers
 

@@ -82,7 +82,7 @@ STACKS = {
     "time": (lambda n: {"0020|0032": f"0\\0\\{5 * (n % 3)}"}, r"several volumes \(2\): 3 slices lie where another"),
     "missing": (lambda n: {"0020|0032": f"0\\0\\{5 * n + 10 * (n > 3)}"}, "5 to 15 mm apart: some are missing"),
     "turned": (lambda n: {"0020|0037": "1\\0\\0\\0\\1\\0" if n else "0\\1\\0\\-1\\0\\0"}, "several orientations"),
-    "nan": (lambda n: {"0020|0032": "nan\\0\\0"}, "has no position in space"),
+    "nan": (lambda n: {"0020|0032": "nan\\0\\0"}, r"expected 3 numbers for its position \(0020\|0032\)"),
 }
 
 
