@@ -1,4 +1,8 @@
-"""Read DICOM, MHD and NRRD files with SimpleITK, and convert them to `Scan`s with the conventions of NIfTI (RAS)."""
+"""Read DICOM, MetaImage, NRRD and NIfTI files as ITK images, and convert them to `Scan`s in the space of NIfTI (RAS).
+
+Nothing of ITK parses a stranger's file in this process. `dicom_process` parses DICOM in a process of its own, and
+MetaImage, NRRD and NIfTI are read in Python; ITK images are built here from the results, for resampling in space.
+"""
 
 import os
 from collections.abc import Sequence
@@ -8,70 +12,82 @@ from typing import Any
 import nibabel
 import numpy as np
 
-from keras_uq.preprocessing import BadScan, Scan
-from keras_uq.preprocessing.nifti import MAX_BYTES
+from data_prep.dicom_process import ask
+from data_prep.metaimage import read_metaimage
+from data_prep.nrrd import read_nrrd
+from data_prep.series import TAGS, check_series, declared_bytes
+from data_prep.volume import Volume, check_memory, check_place
+from keras_uq.preprocessing import BadScan, Scan, read_nifti
 
 # DICOM tags.
 PATIENT, SERIES, DESCRIPTION, MODALITY = "0010|0020", "0020|000e", "0008|103e", "0008|0060"
 
 
 def read_tags(path: str | os.PathLike, tags: Sequence[str]) -> list[str] | None:
-    """Read DICOM tags of a file as stripped text. A missing tag is empty; a file that is not DICOM gives `None`."""
-    reader = _sitk().ImageFileReader()
-    reader.SetFileName(str(path))
-    reader.SetImageIO("GDCMImageIO")
-    try:
-        reader.ReadImageInformation()
-    except RuntimeError:
-        return None
-    return [reader.GetMetaData(tag).strip() if reader.HasMetaDataKey(tag) else "" for tag in tags]
+    """Read DICOM tags of a file as stripped text. A missing tag is empty; a file that is not DICOM gives `None`.
+
+    Raises:
+        BadScan: If the file hangs or crashes the parser, or its data are not of the form that it announces.
+    """
+    _sitk()
+    return ask("tags", Path(path).name, [path], files=[str(path)], tags=list(tags))[0][0]
 
 
 def list_series(folder: str | os.PathLike) -> dict[str, Sequence[str]]:
-    """List the DICOM series of one folder: `{series: files}`, with the files ordered along the slice normal."""
-    reader = _sitk().ImageSeriesReader
-    identifiers = reader.GetGDCMSeriesIDs(str(folder))
-    return {series: reader.GetGDCMSeriesFileNames(str(folder), series) for series in identifiers}
+    """List the DICOM series of one folder: `{series: files}`, with the files ordered along the slice normal.
+
+    Raises:
+        BadScan: If a file of the folder hangs or crashes the parser, or its data are not of the form that it announces.
+    """
+    _sitk()
+    paths = [path for path in sorted(Path(folder).iterdir()) if not path.is_dir()]
+    return ask("list", Path(folder).name, paths, folder=str(folder))[0]
 
 
-def read_series(files: Sequence[str]) -> Any:
+def read_series(files: Sequence[str], max_bytes: int | None = None) -> Any:
     """Read a DICOM series as an ITK image. The slices may be oblique, because ITK sorts them along their normal.
 
-    Raises:
-        BadScan: If a file cannot be read, or slices are missing (their distances differ by more than 1 %).
-    """
-    sitk = _sitk()
-    _check_distances(files)
-    reader = sitk.ImageSeriesReader()
-    reader.SetFileNames(list(files))
-    try:
-        return reader.Execute()
-    except RuntimeError as error:
-        raise BadScan(
-            "unreadable", f"{Path(files[0]).parent.name} is not a readable DICOM series ({error})."
-        ) from error
-
-
-def read_image(path: str | os.PathLike, max_bytes: int = MAX_BYTES) -> Any:
-    """Read one file (DICOM SEG, MHD, NRRD or NIfTI) as an ITK image.
+    Args:
+        files: Files of one series, as in `list_series`.
+        max_bytes: As in `data_prep.volume.check_memory`.
 
     Raises:
-        BadScan: With the code `missing`, `too_large` or `unreadable` (also for an MHD file without its `.raw` file).
+        BadScan: If the slices do not form one straight, evenly spaced volume (see `series.check_series`), or a file
+            cannot be read.
     """
-    path, sitk = Path(path), _sitk()
+    _sitk()
+    files = [str(file) for file in files]
+    if not files:
+        raise BadScan("missing", "A series of no files cannot be read.")
+    name = Path(files[0]).parent.name
+    check_series(files, _tags(name, files), max_bytes)
+    return _dicom(name, files, series=True)
+
+
+def read_image(path: str | os.PathLike, max_bytes: int | None = None) -> Any:
+    """Read one file as an ITK image: `.mhd`, `.mha`, `.nrrd`, `.nhdr`, `.nii`, `.nii.gz`, or else DICOM (such as SEG).
+
+    Args:
+        path: File to read.
+        max_bytes: As in `data_prep.volume.check_memory`.
+
+    Raises:
+        BadScan: With a code such as `missing`, `too_large`, `bad_rank`, `bad_affine` or `unreadable`.
+    """
+    path = Path(path)
     if not path.is_file():
         raise BadScan("missing", f"There is no file {path.name}.")
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
-    try:
-        reader.ReadImageInformation()
-        declared = int(np.prod([np.int64(size) for size in reader.GetSize()], dtype=object)) * 8
-        if declared > max_bytes:
-            raise BadScan("too_large", f"{path.name} declares {declared} bytes of voxels; the limit is {max_bytes}.")
-        return reader.Execute()
-    except RuntimeError as error:
-        beside = ", or its .raw is not beside it" if path.suffix == ".mhd" else ""
-        raise BadScan("unreadable", f"{path.name} cannot be read{beside} ({_short(error)}).") from error
+    ending = path.name.lower()
+    if ending.endswith((".mhd", ".mha")):
+        return _image(read_metaimage(path, max_bytes))
+    if ending.endswith((".nrrd", ".nhdr")):
+        return _image(read_nrrd(path, max_bytes))
+    if ending.endswith((".nii", ".nii.gz")):
+        return _image(_nifti(path))
+    _sitk()
+    (texts,) = _tags(path.name, [str(path)])
+    check_memory(path.name, declared_bytes(path.name, texts), max_bytes)
+    return _dicom(path.name, [str(path)], series=False)
 
 
 def resample_label(label: Any, image: Any) -> Any:
@@ -97,7 +113,7 @@ def overlap(label: Any, image: Any) -> float:
 
 def to_scan(image: Any) -> Scan:
     """Convert an ITK image to a `Scan`. ITK uses LPS coordinates, NIfTI uses RAS."""
-    voxels = np.ascontiguousarray(_sitk().GetArrayFromImage(image).transpose(2, 1, 0))
+    voxels = np.array(_sitk().GetArrayViewFromImage(image).transpose(2, 1, 0), order="C")
     direction = np.array(image.GetDirection()).reshape(3, 3)
     affine = np.eye(4)
     affine[:3, :3] = direction * np.array(image.GetSpacing())
@@ -107,27 +123,48 @@ def to_scan(image: Any) -> Scan:
     return Scan(voxels, affine, tuple(float(size) for size in image.GetSpacing()), header)
 
 
-def _check_distances(files):
-    positions = []
-    for file in files:
-        tags = read_tags(file, ("0020|0032", "0020|0037"))
-        if tags is None or not all(tags):
-            raise BadScan(
-                "unreadable", f"{Path(file).name} has no position (ImagePositionPatient, ImageOrientationPatient)."
-            )
-        position, orientation = (np.array([float(x) for x in text.split("\\")]) for text in tags)
-        positions.append(float(np.cross(orientation[:3], orientation[3:]) @ position))
-    steps = np.diff(positions)
-    if len(steps) and (np.ptp(steps) > 0.01 * abs(np.median(steps)) + 1e-3 or np.median(steps) == 0):
+def _tags(name, files):
+    return ask("tags", name, files, files=files, tags=TAGS)[0]
+
+
+def _dicom(name, files, series):
+    place, voxels = ask("volume", name, files, files=files, series=series)
+    direction = np.reshape(place["direction"], (3, 3))
+    check_place(name, place["spacing"], place["origin"], direction)
+    return _image(Volume(voxels, place["spacing"], place["origin"], direction))
+
+
+def _image(volume):
+    sitk = _sitk()
+    try:
+        image = sitk.GetImageFromArray(volume.voxels)
+    except (KeyError, TypeError) as error:
+        raise BadScan("bad_dtype", f"ITK has no images of {volume.voxels.dtype}.") from error
+    image.SetSpacing([float(size) for size in volume.spacing])
+    image.SetOrigin([float(place) for place in volume.origin])
+    image.SetDirection([float(value) for value in np.ravel(volume.direction)])
+    return image
+
+
+def _nifti(path):
+    """Read a NIfTI file as a volume. Its axes are turned to right angles: rounded headers are a hair off."""
+    scan = read_nifti(path)
+    if scan.voxels.ndim != 3:
+        raise BadScan("bad_rank", f"{path.name} has {scan.voxels.ndim} axes; expected 3.")
+    affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ scan.scaled_affine
+    spacing = np.linalg.norm(affine[:3, :3], axis=0)
+    left, _, right = np.linalg.svd(affine[:3, :3] / spacing)
+    direction = left @ right
+    # How far a corner of the volume moves, in voxels.
+    moved = np.abs((direction * spacing - affine[:3, :3]) @ np.diag(scan.voxels.shape)).sum(axis=1) / spacing.min()
+    if moved.max() > 0.5:
         raise BadScan(
-            "truncated",
-            f"The slices of {Path(files[0]).parent.name} are {min(abs(steps)):.3g} to {max(abs(steps)):.3g} mm apart: "
-            "some are missing or duplicated.",
+            "bad_affine",
+            f"{path.name} has axes that are not at right angles: with right angles, a corner would move by "
+            f"{moved.max():.1f} voxels. Resample it on a grid of right angles.",
         )
-
-
-def _short(error):
-    return str(error).strip().splitlines()[-1]
+    voxels = np.ascontiguousarray(scan.voxels.T, scan.voxels.dtype.newbyteorder("="))
+    return Volume(voxels, tuple(spacing), tuple(affine[:3, 3]), direction)
 
 
 def _sitk():
