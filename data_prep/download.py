@@ -55,7 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
             print(fetch(url, checksum, options.to, NAMES.get(url)))
         if options.dataset in COLLECTIONS:
             _fetch_collection(options.dataset, Path(options.to))
-    except DownloadError as error:
+    except (DownloadError, ValueError, OSError) as error:  # The others come from unpacking.
         print(f"{error}", file=sys.stderr)
         return 2
     return 0

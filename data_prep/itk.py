@@ -91,9 +91,17 @@ def read_image(path: str | os.PathLike, max_bytes: int | None = None) -> Any:
 
 
 def resample_label(label: Any, image: Any) -> Any:
-    """Resample a label to the grid of an image by nearest neighbour in physical space, with 0 outside the label."""
+    """Resample a label to the grid of an image by nearest neighbour in physical space, with 0 outside the label.
+
+    Raises:
+        BadScan: If ITK cannot resample it.
+    """
     sitk = _sitk()
-    return sitk.Resample(label, image, sitk.Transform(), sitk.sitkNearestNeighbor, 0, label.GetPixelID())
+    try:
+        return sitk.Resample(label, image, sitk.Transform(), sitk.sitkNearestNeighbor, 0, label.GetPixelID())
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise BadScan("unreadable", f"The label cannot be resampled to the grid of its image ({reason}).") from error
 
 
 def overlap(label: Any, image: Any) -> float:

@@ -49,9 +49,11 @@ def read_metaimage(path: str | os.PathLike, max_bytes: int | None = None) -> Vol
     """
     path = Path(path)
     fields, header_bytes = _header(path)
-    place = _field(path, fields, "NDims", _count, 3)
-    if place != 3:
-        raise BadScan("bad_rank", f"{path.name} has {place} axes; expected 3.")
+    if fields.get("ObjectType", "Image") != "Image":
+        raise BadScan("unreadable", f"{path.name} holds the object {fields['ObjectType'][:40]!r}; expected Image.")
+    rank = _field(path, fields, "NDims", _count)
+    if rank != 3:
+        raise BadScan("bad_rank", f"{path.name} has {rank} axes; expected 3.")
     channels = _field(path, fields, "ElementNumberOfChannels", _count, 1)
     if channels != 1:
         raise BadScan("bad_rank", f"{path.name} has {channels} channels; expected 1.")

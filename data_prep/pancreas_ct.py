@@ -4,6 +4,7 @@ import itertools
 import os
 import re
 from pathlib import Path
+from typing import NamedTuple
 
 import nibabel
 import numpy as np
@@ -11,7 +12,7 @@ from nibabel import orientations
 
 from data_prep import itk
 from data_prep.archive import Archive, BadDataset, Case, digest_of, seeded_split
-from keras_uq.preprocessing import BadScan, Scan
+from keras_uq.preprocessing import BadScan, Scan, read_nifti
 
 LABELS = {0: "background", 1: "pancreas"}
 COLLECTION = "Pancreas-CT"
@@ -46,7 +47,8 @@ def open_archive(folder: str | os.PathLike) -> Archive:
     used. `check_case` checks that the mask lies on a pancreas.
 
     Raises:
-        BadDataset: If a label has no series, a series has no label, or a patient has several series.
+        BadDataset: If a label has no series, or a series has no label. A patient with several series, or with files
+            that cannot be read, is a finding on that case.
     """
     labels = {}
     for path in sorted(Path(folder).rglob("label*.nii*")):
@@ -62,17 +64,17 @@ def open_archive(folder: str | os.PathLike) -> Archive:
     ]
     if incomplete or not numbers:
         raise BadDataset(f"{Path(folder).name}: {'; '.join(incomplete) or 'no case'}. {HOW_TO_GET}")
-    cases = tuple(Case(f"PANCREAS_{number}", series[number][0], labels[number]) for number in numbers)
-    files = {case.image: series[case.name[-4:]] for case in cases}
+    cases = tuple(Case(f"PANCREAS_{number}", series[number].first, labels[number]) for number in numbers)
+    series_of = {case.image: series[case.name[-4:]] for case in cases}
     return Archive(
         "Pancreas-CT",
         cases,
         LABELS,
         "CT",
-        digest_of(f"{case.name} {len(files[case.image])}" for case in cases),
-        read_image=lambda first: to_ras(itk.to_scan(itk.read_series([str(path) for path in files[first]]))),
-        read_label=lambda path: _as_label(to_ras(itk.to_scan(itk.read_image(path)))),
-        read_geometry=lambda first: _geometry(files[first]),
+        digest_of(f"{case.name} {len(series_of[case.image].files)}" for case in cases),
+        read_image=lambda first: _read(series_of[first]),
+        read_label=lambda path: _as_label(read_nifti(path), path),
+        read_geometry=lambda first: _geometry(_read(series_of[first])),
         splits={"patients": seeded_split(TEST, VALIDATION)},
         check=check_case,
     )
@@ -125,34 +127,54 @@ def _is_plausible(mean):
     return PLAUSIBLE[0] <= mean <= PLAUSIBLE[1]
 
 
+class _Series(NamedTuple):
+    """The files of a patient's series, ordered along the slice normal, or why there is none."""
+
+    first: Path
+    files: list[str]
+    error: BadScan | None
+
+
 def _series(folder):
-    """The series of each patient: `{number: files}`, with the files ordered along the slice normal."""
-    folders = {}
+    """The series of each patient: `{number: _Series}`."""
+    paths = {}
     for path in sorted(Path(folder).rglob("*")):
         numbers = PATIENT.findall(str(path.relative_to(folder)))
         if numbers and path.is_file() and not path.name.startswith(".") and path.suffix.lower() in (".dcm", ""):
-            folders.setdefault(numbers[-1], set()).add(path.parent)
+            paths.setdefault(numbers[-1], []).append(path)
     series = {}
-    for number, patient_folders in folders.items():
-        file_lists = [
-            files for patient_folder in sorted(patient_folders) for files in itk.list_series(patient_folder).values()
-        ]
-        if len(file_lists) > 1:
-            raise BadDataset(
-                f"PANCREAS_{number} has {len(file_lists)} series where the collection has one. {HOW_TO_GET}"
+    for number, patient_paths in paths.items():
+        file_lists, error = [], None
+        try:
+            for patient_folder in sorted({path.parent for path in patient_paths}):
+                file_lists += itk.list_series(patient_folder).values()
+        except BadScan as problem:
+            error = problem
+        if error is None and len(file_lists) != 1:
+            count = f"{len(file_lists)} series" if file_lists else "files, but no readable DICOM series"
+            error = BadScan(
+                "several_volumes" if file_lists else "unreadable",
+                f"PANCREAS_{number} has {count}; expected one. Restore the folder from the collection.",
             )
-        if file_lists:
-            series[number] = [Path(file) for file in file_lists[0]]
+        files = [] if error else list(file_lists[0])
+        series[number] = _Series(Path(files[0]) if files else patient_paths[0], files, error)
     return series
 
 
-def _as_label(scan):
+def _read(series):
+    if series.error is not None:
+        raise BadScan(series.error.code, str(series.error))
+    return to_ras(itk.to_scan(itk.read_series(series.files)))
+
+
+def _as_label(scan, path):
+    if scan.voxels.ndim != 3:
+        raise BadScan("label_channels", f"{path.name} has the shape {scan.voxels.shape}; expected 3 axes.")
     values = np.unique(scan.voxels)
     if not set(values.tolist()) <= {0, 1}:
-        raise BadScan("unknown_label", f"The label holds {values[:5].tolist()}; expected 0 and 1.")
-    return Scan(scan.voxels.astype("uint8"), scan.affine, scan.zooms, scan.header)
+        raise BadScan("unknown_label", f"{path.name} holds {values[:5].tolist()}; expected 0 and 1.")
+    return to_ras(Scan(scan.voxels.astype("uint8"), scan.scaled_affine, scan.zooms, scan.header))
 
 
-def _geometry(files):
-    scan = to_ras(itk.to_scan(itk.read_series([str(path) for path in files])))
+def _geometry(scan):
     return scan.voxels.shape, scan.affine

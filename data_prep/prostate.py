@@ -41,7 +41,8 @@ def open_prostatex(folder: str | os.PathLike) -> Archive:
     """Open all patients with an axial T2 series and a mask.
 
     A mask is a file (`.nrrd`, `.nii.gz`, `.mhd`) or a DICOM SEG. Its grid is not that of the series, so it is resampled
-    in physical space. If a patient has several series, the one that covers most of the mask is used.
+    in physical space. If a patient has several series, the one that covers most of the mask is used. A patient with a
+    mask and files that cannot be read is a case too, and reading it raises the error.
 
     Raises:
         BadDataset: If no patient has both.
@@ -53,8 +54,7 @@ def open_prostatex(folder: str | os.PathLike) -> Archive:
             files.setdefault(f"ProstateX-{numbers[-1]}", []).append(path)
     cases, series_of = [], {}
     for patient, paths in sorted(files.items()):
-        masks, folders = _sort(paths)
-        axial = [names for series_folder in folders for names in _axial(series_folder)]
+        masks, axial = _sort(paths)
         if masks and axial:
             series_of[masks[0]] = axial
             cases.append(Case(patient, masks[0], masks[0]))
@@ -117,18 +117,27 @@ def open_promise12(folder: str | os.PathLike) -> Archive:
 
 
 def _sort(paths):
-    """Return the masks of one patient, and the folders that contain MR images."""
+    """Return the masks of one patient, and the files of each axial T2 series (or the error met on the way to them)."""
     masks = [path for path in paths if path.name.endswith(MASKS)]
-    folders = set()
+    folders, series, error = set(), [], None
     for path in paths:
         if path.name.endswith((*MASKS, ".raw")):
             continue
-        tags = itk.read_tags(path, (itk.MODALITY,))
+        try:
+            tags = itk.read_tags(path, (itk.MODALITY,))
+        except BadScan as problem:
+            error = problem
+            continue
         if tags == ["SEG"]:
             masks.append(path)
         elif tags == ["MR"]:
             folders.add(path.parent)
-    return masks, sorted(folders)
+    try:
+        for folder in sorted(folders):
+            series += _axial(folder)
+    except BadScan as problem:
+        error = problem
+    return masks, error or series
 
 
 def _axial(folder):
@@ -141,6 +150,8 @@ def _axial(folder):
 
 def _best(series, mask):
     """Return the series that covers most of the mask, and the mask, as ITK images."""
+    if isinstance(series, BadScan):
+        raise BadScan(series.code, str(series))
     label = itk.read_image(mask)
     if label.GetDimension() != 3:
         raise BadScan("bad_rank", f"{mask.name} has {label.GetDimension()} axes; expected 3.")
@@ -150,7 +161,11 @@ def _best(series, mask):
 
 def _as_label(scan, path):
     values = np.unique(scan.voxels)
-    if len(values) > 2 or values.min() < 0:
+    if not np.isfinite(values).all():
+        raise BadScan("label_not_finite", f"{path.name} holds NaN or infinity.")
+    if np.abs(values - np.rint(values)).max() > 1e-3:
+        raise BadScan("label_not_integer", f"{path.name} holds {values[:5].tolist()}; expected whole numbers.")
+    if values.min() < 0 or np.count_nonzero(values) > 1:
         raise BadScan("unknown_label", f"{path.name} holds {values[:5].tolist()}; expected one structure on 0.")
     return Scan((scan.voxels > 0).astype("uint8"), scan.affine, scan.zooms, scan.header)
 

@@ -10,10 +10,9 @@ from keras_uq.preprocessing import BadScan
 
 # DICOM tags that are compared, in the order in which `check_series` expects them.
 POSITION, ORIENTATION, PIXEL_SPACING = "0020|0032", "0020|0037", "0028|0030"
-ROWS, COLUMNS, BITS, SAMPLES, FRAMES, SOP_CLASS = (
-    "0028|0010", "0028|0011", "0028|0100", "0028|0002", "0028|0008", "0008|0016",
-)  # fmt: skip
-TAGS = (POSITION, ORIENTATION, PIXEL_SPACING, ROWS, COLUMNS, BITS, SAMPLES, FRAMES, SOP_CLASS)
+ROWS, COLUMNS, BITS, SAMPLES, FRAMES = "0028|0010", "0028|0011", "0028|0100", "0028|0002", "0028|0008"
+INTERCEPT, SLOPE, SOP_CLASS = "0028|1052", "0028|1053", "0008|0016"
+TAGS = (POSITION, ORIENTATION, PIXEL_SPACING, ROWS, COLUMNS, BITS, SAMPLES, FRAMES, INTERCEPT, SLOPE, SOP_CLASS)
 # Enhanced CT, MR, MR Color and PET, and their legacy conversions.
 ENHANCED = tuple(f"1.2.840.10008.5.1.4.1.1.{end}" for end in ("2.1", "2.2", "4.1", "4.3", "4.4", "128.1", "130"))
 # Positions closer than this, in millimetres, are one position.
@@ -63,14 +62,16 @@ def declared_bytes(name: str, texts: Sequence[str] | None) -> int:
         raise BadScan("unreadable", f"{name} is not readable as DICOM.")
     values = dict(zip(TAGS, texts, strict=True))
     try:
-        # A voxel that is rescaled becomes a number of 8 bytes at most.
         rows, columns, bits = (whole_numbers(values[tag], 1)[0] for tag in (ROWS, COLUMNS, BITS))
         frames = whole_numbers(values[FRAMES] or "1", 1)[0]
+        rescale = [numbers(values[tag] or default, 1)[0] for tag, default in ((INTERCEPT, "0"), (SLOPE, "1"))]
     except ValueError as error:
-        raise BadScan("bad_dims", f"{name}: rows, columns, bits and frames: {error}.") from None
+        raise BadScan("bad_dims", f"{name}: rows, columns, bits, frames and rescaling: {error}.") from None
     if min(rows, columns, bits, frames) < 1:
         raise BadScan("bad_dims", f"{name} declares {rows} rows, {columns} columns and {frames} frames of {bits} bits.")
-    return rows * columns * frames * (bits + 7) // 8
+    # A rescaled voxel becomes an integer of 4 bytes, or a number of 8 bytes where the rescaling has decimals.
+    rescaled = 0 if rescale == [0, 1] else 4 if all(map(float.is_integer, rescale)) else 8
+    return rows * columns * frames * max((bits + 7) // 8, rescaled)
 
 
 def _slice(name, texts):

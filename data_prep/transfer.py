@@ -1,6 +1,7 @@
 """Download one file: with a checksum, resuming what was interrupted, with a progress bar."""
 
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -37,16 +38,19 @@ def fetch(
         Path of the file. Its checksum has been verified if one was given.
 
     Raises:
-        DownloadError: For an HTTP error, a broken connection, or a wrong checksum (the file is then deleted).
+        DownloadError: For an HTTP error, a broken connection, a folder that cannot be written, or a wrong checksum (the
+            file is then deleted).
     """
     import pooch
     import requests
 
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     name = name or url.rsplit("/", 1)[-1]
+    if not re.fullmatch(r"[A-Za-z0-9_][\w .+()-]{0,199}", name):
+        raise DownloadError(f"{url} does not end in a plain file name. Received: {name[:80]!r}. Give `name`.")
     unfinished = folder / f"{name}.part"
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         path = pooch.retrieve(
             url, known_hash=checksum, fname=name, path=folder, downloader=_Resuming(unfinished, progress, timeout)
         )
@@ -55,6 +59,11 @@ def fetch(
     except requests.exceptions.RequestException as error:
         raise DownloadError(
             f"The download of {name} broke off ({error.__class__.__name__}). Run it again to go on where it stopped."
+        ) from error
+    except OSError as error:
+        raise DownloadError(
+            f"{name} cannot be written to {folder} ({error.strerror or error}). Make room there, or choose another "
+            "folder, and run the download again."
         ) from error
     except ValueError as error:
         unfinished.unlink(missing_ok=True)
@@ -89,8 +98,8 @@ class _Resuming:
             response.raise_for_status()
             if response.status_code != 206:
                 have = 0  # The server ignores ranges and sends the whole file again.
-            length = response.headers.get("Content-Length")
-            total = None if length is None else have + int(length)
+            length = response.headers.get("Content-Length", "")
+            total = have + int(length) if re.fullmatch("[0-9]{1,18}", length) else None
             columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
             with (
                 Progress(*columns, disable=not self.progress) as bar,
