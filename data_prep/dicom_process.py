@@ -8,9 +8,11 @@ import atexit
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,6 +27,8 @@ from keras_uq.preprocessing import BadScan
 # A request may take this many seconds, and one more for as many bytes of its files (a slow network disk reads them).
 SECONDS = 60
 BYTES_PER_SECOND = 2**20
+# Whether the system itself ends the process in time; Windows does not.
+TIMED = hasattr(signal, "setitimer")
 WORKER = Path(__file__).with_name("dicom_worker.py")
 
 
@@ -103,34 +107,40 @@ atexit.register(stop)
 
 
 def _exchange(request, name):
-    worker, late = _started(), threading.Event()
-
-    def kill():
-        late.set()
-        worker.process.kill()
-
-    watchdog = threading.Timer(request["seconds"], kill)
-    watchdog.daemon = True
-    watchdog.start()
+    worker, begin = _started(), time.monotonic()
     try:
-        worker.process.stdin.write(json.dumps(request).encode() + b"\n")
-        worker.process.stdin.flush()
-        reply = json.loads(_line(worker))
-        voxels = _voxels(worker, reply["value"]) if request["action"] == "volume" and "error" not in reply else None
+        with _watching(worker.process, request["seconds"]):
+            worker.process.stdin.write(json.dumps(request).encode() + b"\n")
+            worker.process.stdin.flush()
+            reply = json.loads(_line(worker))
+            voxels = _voxels(worker, reply["value"]) if request["action"] == "volume" and "error" not in reply else None
     except (EOFError, OSError):
         code = worker.process.wait()
         stop()
-        if late.is_set():
+        if time.monotonic() - begin >= request["seconds"]:
             reason = f"took longer than {request['seconds']:.0f} s to parse"
         else:
             limit = gibibytes(worker.limit)
             reason = f"ended its parser (status {code}) or needs more memory than {limit} (KERAS_UQ_MAX_MEMORY)"
         raise BadScan("unreadable", f"{name} {reason}: a DICOM file in it is damaged or made to do so.") from None
-    finally:
-        watchdog.cancel()
     if "error" in reply:
         raise BadScan("unreadable", f"{name} is not readable as DICOM ({reply['error']}).")
     return reply["value"], voxels
+
+
+@contextlib.contextmanager
+def _watching(process, seconds):
+    """Kill the process after some seconds, on systems that do not do so themselves (see `dicom_worker`)."""
+    if TIMED:
+        yield
+        return
+    timer = threading.Timer(seconds, process.kill)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _started():

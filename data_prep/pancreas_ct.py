@@ -170,7 +170,7 @@ def _read(series):
 def _as_label(scan, path):
     if scan.voxels.ndim != 3:
         raise BadScan("label_channels", f"{path.name} has the shape {scan.voxels.shape}; expected 3 axes.")
-    values = np.unique(scan.voxels)
+    values = np.unique(scan.voxels.ravel(order="K"))  # In the order of memory, which is faster.
     if not set(values.tolist()) <= {0, 1}:
         raise BadScan("unknown_label", f"{path.name} holds {values[:5].tolist()}; expected 0 and 1.")
     return to_ras(Scan(scan.voxels.astype("uint8"), scan.scaled_affine, scan.zooms, scan.header))

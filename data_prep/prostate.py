@@ -62,11 +62,11 @@ def open_prostatex(folder: str | os.PathLike) -> Archive:
         raise BadDataset(f"{Path(folder).name} holds no patient with both a series and a mask. {PROSTATEX}")
 
     def read_series(mask):
-        return _best(series_of[mask], mask)[0]
+        return _best(series_of[mask], lambda: itk.read_image(mask))
 
     def read_label(mask):
-        image, label = _best(series_of[mask], mask)
-        return _as_label(itk.to_scan(itk.resample_label(label, image)), mask)
+        label = itk.read_image(mask)
+        return _as_label(itk.to_scan(itk.resample_label(label, _best(series_of[mask], lambda: label))), mask)
 
     digest = digest_of(case.name for case in cases)
     return Archive(
@@ -119,25 +119,26 @@ def open_promise12(folder: str | os.PathLike) -> Archive:
 def _sort(paths):
     """Return the masks of one patient, and the files of each axial T2 series (or the error met on the way to them)."""
     masks = [path for path in paths if path.name.endswith(MASKS)]
-    folders, series, error = set(), [], None
-    for path in paths:
-        if path.name.endswith((*MASKS, ".raw")):
-            continue
-        try:
-            tags = itk.read_tags(path, (itk.MODALITY,))
-        except BadScan as problem:
-            error = problem
-            continue
-        if tags == ["SEG"]:
-            masks.append(path)
-        elif tags == ["MR"]:
-            folders.add(path.parent)
+    modalities, errors = _modalities([path for path in paths if not path.name.endswith((*MASKS, ".raw"))])
+    masks += [path for path, modality in modalities.items() if modality == ["SEG"]]
+    series = []
     try:
-        for folder in sorted(folders):
+        for folder in sorted({path.parent for path, modality in modalities.items() if modality == ["MR"]}):
             series += _axial(folder)
-    except BadScan as problem:
-        error = problem
-    return masks, error or series
+    except BadScan as error:
+        errors.append(error)
+    return masks, errors[0] if errors else series
+
+
+def _modalities(paths):
+    """Return `{file: modality}` and the errors of files that cannot be read. They are asked for together, for speed."""
+    try:
+        return dict(zip(paths, itk.read_all_tags(paths, (itk.MODALITY,)) if paths else [], strict=True)), []
+    except BadScan as error:
+        if len(paths) == 1:
+            return {}, [error]
+    (first, first_errors), (second, errors) = (_modalities(part) for part in (paths[::2], paths[1::2]))
+    return first | second, first_errors + errors
 
 
 def _axial(folder):
@@ -148,15 +149,15 @@ def _axial(folder):
             yield files
 
 
-def _best(series, mask):
-    """Return the series that covers most of the mask, and the mask, as ITK images."""
+def _best(series, read_label):
+    """Return the only series, or the one that covers most of the label, as an ITK image."""
     if isinstance(series, BadScan):
         raise BadScan(series.code, str(series))
-    label = itk.read_image(mask)
-    if label.GetDimension() != 3:
-        raise BadScan("bad_rank", f"{mask.name} has {label.GetDimension()} axes; expected 3.")
     images = [itk.read_series(files) for files in series]
-    return max(images, key=lambda image: itk.overlap(label, image)), label
+    if len(images) == 1:
+        return images[0]
+    label = read_label()
+    return max(images, key=lambda image: itk.overlap(label, image))
 
 
 def _as_label(scan, path):
