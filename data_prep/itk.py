@@ -13,6 +13,7 @@ import nibabel
 import numpy as np
 
 from data_prep.dicom_process import ask
+from data_prep.dicom_syntax import says_image
 from data_prep.metaimage import read_metaimage
 from data_prep.nrrd import read_nrrd
 from data_prep.series import TAGS, check_series, declared_bytes
@@ -47,11 +48,23 @@ def list_series(folder: str | os.PathLike) -> dict[str, Sequence[str]]:
     """List the DICOM series of one folder: `{series: files}`, with the files ordered along the slice normal.
 
     Raises:
-        BadScan: If a file of the folder hangs or crashes the parser, or its data are not of the form that it announces.
+        BadScan: If a file of the folder hangs or crashes the parser, its data are not of the form that it announces, or
+            it says that it is a DICOM image and is none. The parser leaves such files out, so that a series would lose
+            its first or last slice without a word.
     """
     _sitk()
     paths = [path for path in sorted(Path(folder).iterdir()) if not path.is_dir()]
-    return ask("list", Path(folder).name, paths, folder=str(folder))[0]
+    series = ask("list", Path(folder).name, paths, folder=str(folder))[0]
+    listed = {Path(file).name for files in series.values() for file in files}
+    others = [path for path in paths if path.name not in listed and not path.name.startswith(".")]
+    damaged = [path.name for path in others if says_image(path)]
+    if damaged:
+        raise BadScan(
+            "unreadable",
+            f"{Path(folder).name}: {damaged[0]} is no readable DICOM image ({len(damaged)} of {len(paths)} files are "
+            "none). Restore it from the archive, or take it out of the folder.",
+        )
+    return series
 
 
 def read_series(files: Sequence[str], max_bytes: int | None = None) -> Any:
@@ -94,7 +107,7 @@ def read_image(path: str | os.PathLike, max_bytes: int | None = None) -> Any:
     if ending.endswith((".nii", ".nii.gz")):
         return _image(_nifti(path))
     texts = read_tags(path, TAGS)
-    check_memory(path.name, declared_bytes(path.name, texts), max_bytes)
+    check_memory(path.name, declared_bytes(path, texts), max_bytes)
     return _dicom(path.name, [str(path)], series=False)
 
 

@@ -86,9 +86,10 @@ def _header(path):
             line = file.readline(MAX_HEADER - size + 1)
             size += len(line)
             if size > MAX_HEADER or not line:
-                beyond = f"its first {MAX_HEADER} bytes" if line else "the file"
+                where = f"the first {MAX_HEADER} bytes" if line else "it"
                 raise BadScan(
-                    "unreadable", f"{path.name} is no MetaImage: {beyond} hold no header that ends in ElementDataFile."
+                    "unreadable",
+                    f"{path.name} is no MetaImage: no header that ends in ElementDataFile in {where}.",
                 )
             name, sign, value = line.decode("utf-8", "surrogateescape").partition("=")
             name = SYNONYMS.get(name.strip(), name.strip())

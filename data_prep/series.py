@@ -1,10 +1,12 @@
 """Check from the tags of a DICOM series that its slices form one straight, evenly spaced volume."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from data_prep.dicom_syntax import can_hold
 from data_prep.volume import FAR, ORTHONORMAL, check_memory, numbers, whole_numbers
 from keras_uq.preprocessing import BadScan
 
@@ -26,7 +28,7 @@ def check_series(files: Sequence[str], tags: Sequence[Sequence[str] | None], max
     """Check the slices of a series.
 
     Args:
-        files: Names of the files, ordered along the slice normal.
+        files: Paths of the files, ordered along the slice normal.
         tags: The `TAGS` of each file as text; `None` for a file that is no DICOM.
         max_bytes: As in `data_prep.volume.check_memory`.
 
@@ -36,7 +38,7 @@ def check_series(files: Sequence[str], tags: Sequence[Sequence[str] | None], max
             positions repeat; `truncated` if distances differ.
     """
     folder = Path(files[0]).parent.name
-    slices = [_slice(Path(file).name, texts) for file, texts in zip(files, tags, strict=True)]
+    slices = [_slice(Path(file), texts) for file, texts in zip(files, tags, strict=True)]
     first = slices[0]
     for file, other in zip(files, slices):
         if other["shape"] != first["shape"]:
@@ -56,8 +58,13 @@ def check_series(files: Sequence[str], tags: Sequence[Sequence[str] | None], max
         _check_stack(folder, positions, np.cross(*first["axes"]), min(first["pixel"]))
 
 
-def declared_bytes(name: str, texts: Sequence[str] | None) -> int:
-    """Return the size in bytes of the voxels of one file, by its `TAGS`. Raises `BadScan` if they do not say it."""
+def declared_bytes(path: str | os.PathLike, texts: Sequence[str] | None) -> int:
+    """Return the size in bytes of the voxels of one file once they are read, by its `TAGS`.
+
+    Raises:
+        BadScan: If the tags do not say it, or declare more than the file can hold (the parser makes up the rest).
+    """
+    name = Path(path).name
     if texts is None:
         raise BadScan("unreadable", f"{name} is not readable as DICOM.")
     values = dict(zip(TAGS, texts, strict=True))
@@ -69,13 +76,18 @@ def declared_bytes(name: str, texts: Sequence[str] | None) -> int:
         raise BadScan("bad_dims", f"{name}: rows, columns, bits, frames and rescaling: {error}.") from None
     if min(rows, columns, bits, frames) < 1:
         raise BadScan("bad_dims", f"{name} declares {rows} rows, {columns} columns and {frames} frames of {bits} bits.")
+    if not can_hold(path, rows * columns * frames * bits // 8):
+        raise BadScan(
+            "truncated",
+            f"{name} declares {columns} x {rows} pixels and {frames} frames of {bits} bits, more than the file holds.",
+        )
     # A rescaled voxel becomes an integer of 4 bytes, or a number of 8 bytes where the rescaling has decimals.
     rescaled = 0 if rescale == [0, 1] else 4 if all(map(float.is_integer, rescale)) else 8
     return rows * columns * frames * max((bits + 7) // 8, rescaled)
 
 
-def _slice(name, texts):
-    size = declared_bytes(name, texts)
+def _slice(path, texts):
+    name, size = path.name, declared_bytes(path, texts)
     values = dict(zip(TAGS, texts, strict=True))
     if values[FRAMES] not in ("", "1") or values[SOP_CLASS] in ENHANCED:
         raise BadScan(

@@ -163,7 +163,8 @@ def test_slices_that_do_not_belong_together_are_refused(tmp_path):
         (replaced(b".5\\.5", b".0\\.0"), r"001\.dcm declares pixels of \[0\.0, 0\.0\] mm"),
         (replaced(b"\x20\x00\x32\x00", b"\x20\x00\x33\x00"), r"001\.dcm has no position \(ImagePositionPatient"),
         (replaced(b"\x28\0\x02\0\2\0\0\0\1", b"\x28\0\x02\0\2\0\0\0\3"), r"001\.dcm has 3 samples a pixel"),
-        (replaced(b"\x28\0\x10\0\2\0\0\0\x0c", b"\x28\0\x10\0\2\0\0\0\x0e"), "differ in size"),
+        (replaced(b"\x28\0\x10\0\2\0\0\0\x0c", b"\x28\0\x10\0\2\0\0\0\x0b"), "differ in size"),
+        (replaced(b"\x28\0\x10\0\2\0\0\0\x0c\0", b"\x28\0\x10\0\2\0\0\0\xff\xff"), "more than the file holds"),
         (lambda raw: b"junk" * 200, r"001\.dcm is not readable as DICOM"),
         (lambda raw: b"", r"001\.dcm is not readable as DICOM"),
         (lambda raw: raw[:-200], r"001\.dcm is not readable as DICOM"),
@@ -209,6 +210,24 @@ def test_explicit_data_that_are_announced_as_implicit_are_refused(tmp_path):
         check_syntax(tmp_path / "a.dcm")
     (tmp_path / "b.dcm").write_bytes(announce("1.2.840.10008.1.2.1")(head) + b"\x08\x00\x05\x00CS\x0a\x00ISO_IR 100")
     check_syntax(tmp_path / "b.dcm")
+
+
+@pytest.mark.parametrize("change", [lambda raw: b"junk" * 200, lambda raw: b"", lambda raw: raw[:-200]])
+def test_a_damaged_last_slice_is_not_left_out_in_silence(tmp_path, change):
+    files = write_slices(tmp_path / "s", stack(3))
+    edit(files[-1], change)
+    with pytest.raises(BadScan, match=r"s: 002\.dcm is no readable DICOM image \(1 of 3 files are none\)"):
+        itk.list_series(tmp_path / "s")
+
+
+def test_files_that_are_no_images_may_lie_beside_a_series(tmp_path):
+    files = write_slices(tmp_path / "s", stack(3))
+    for name in ("LICENSE", "._000.dcm", "notes.txt"):
+        (tmp_path / "s" / name).write_bytes(b"anything" * 40)
+    report = b"1.2.840.10008.5.1.4.1.1.88.11\0"
+    content = b"\x02\x00\x02\x00UI" + struct.pack("<H", len(report)) + report
+    (tmp_path / "s" / "report.dcm").write_bytes(bytes(128) + b"DICM" + content)
+    assert itk.list_series(tmp_path / "s") == {"1.2.3": files}
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes")
