@@ -321,12 +321,13 @@ for name in ("fcntl", "resource"):
     sys.modules[name] = None
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
-    from data_prep import itk, prepare, download, tcia, transfer
+    from data_prep import dicom_process, itk, prepare, download, tcia, transfer
     files = next(iter(itk.list_series(sys.argv[1]).values()))
-    print(itk.read_series(files).GetSize(), itk.read_series(files).GetSize())
+    first = itk.read_series(files).GetSize()
+    dicom_process.stop()
+    print(first, itk.read_series(files).GetSize())
 print([str(warning.message) for warning in caught if "memory" in str(warning.message)])
 assert "tensorflow" not in sys.modules and "keras" not in sys.modules
-from data_prep import dicom_process
 print(dicom_process._worker.process.pid, flush=True)
 """
 

@@ -266,18 +266,23 @@ def test_prostatex_with_a_slice_missing_is_reported(make_prostatex, tmp_path):
 
 def test_prostatex_files_that_cannot_be_read_are_a_finding_on_their_patient(make_prostatex, tmp_path):
     folder = make_prostatex(4)
-    # Their data are not of the form that they announce. Nobody needs the files of a patient without a mask.
-    for number in (1, 3):
+    # Their data are not of the form that they announce. Nobody needs the files of a patient without a mask; the mask of
+    # the last one is in DICOM and is found among those files.
+    for number in (0, 1, 3):
         for file in next(folder.rglob(f"ProstateX-000{number}/*/4.*")).iterdir():
             file.write_bytes(file.read_bytes().replace(b"1.2.840.10008.1.2\0", b"1.2.840.10008.1.9\0"))
-    (folder / "masks" / "ProstateX-0003_segmentation.nrrd").unlink()
+    for number in (0, 3):
+        (folder / "masks" / f"ProstateX-000{number}_segmentation.nrrd").unlink()
+    mask = {"0008|0060": "SEG", "0008|0016": "1.2.840.10008.5.1.4.1.1.7"}
+    write_series(grid(size=(24, 22, 1)), folder / "seg" / "ProstateX-0003", "mask", 99, "ProstateX-0003", **mask)
     archive = prostate.open_prostatex(folder)
-    assert [case.name for case in archive.cases] == ["ProstateX-0000", "ProstateX-0001", "ProstateX-0002"]
+    assert [case.name for case in archive.cases] == ["ProstateX-0001", "ProstateX-0002", "ProstateX-0003"]
     for read in (archive.read_image, archive.read_label, archive.read_geometry):
-        with pytest.raises(BadScan, match=r"00000\d\.dcm announces the transfer syntax 1\.2\.840\.10008\.1\.9"):
-            read(archive.cases[1].image)
-    assert archive.read_image(archive.cases[2].image).voxels.shape == (24, 22, 8)
-    with pytest.raises(BadDataset, match=r"1 of 3 cases cannot.*\n.*\nfatal    ProstateX-0001  unreadable"):
+        for case in (archive.cases[0], archive.cases[2]):
+            with pytest.raises(BadScan, match=r"00000\d\.dcm announces the transfer syntax 1\.2\.840\.10008\.1\.9"):
+                read(case.image)
+    assert archive.read_image(archive.cases[1].image).voxels.shape == (24, 22, 8)
+    with pytest.raises(BadDataset, match=r"2 of 3 cases cannot.*\n.*\nfatal    ProstateX-0001  unreadable"):
         prepare(folder, tmp_path / "out", STEPS)
 
 
