@@ -24,6 +24,7 @@ KINDS = {
     "truncated": (FATAL, "Extract the file again; the copy ends early or is damaged."),
     "bad_rank": (FATAL, "Save the scan as (x, y, z) or (x, y, z, channels)."),
     "bad_dims": (FATAL, "Write the header again; an axis has no voxel."),
+    "several_volumes": (FATAL, "Put each volume into a series, or a file, of its own."),
     "bad_zooms": (FATAL, "Write the header again with the voxel size in millimetres."),
     "bad_affine": (FATAL, "Write the header again with a finite, invertible affine."),
     "bad_dtype": (FATAL, "Save the scan as integers or real numbers."),

@@ -12,7 +12,7 @@ from nibabel import orientations
 
 from data_prep import itk
 from data_prep.archive import Archive, BadDataset, Case, digest_of, seeded_split
-from keras_uq.preprocessing import BadScan, Scan
+from keras_uq.preprocessing import BadScan, Scan, read_nifti
 
 LABELS = {0: "background", 1: "pancreas"}
 COLLECTION = "Pancreas-CT"
@@ -48,7 +48,7 @@ def open_archive(folder: str | os.PathLike) -> Archive:
 
     Raises:
         BadDataset: If a label has no series, or a series has no label. A patient with several series, or with files
-            that cannot be read, is that case's finding.
+            that cannot be read, is a finding on that case.
     """
     labels = {}
     for path in sorted(Path(folder).rglob("label*.nii*")):
@@ -73,7 +73,7 @@ def open_archive(folder: str | os.PathLike) -> Archive:
         "CT",
         digest_of(f"{case.name} {len(series_of[case.image].files)}" for case in cases),
         read_image=lambda first: _read(series_of[first]),
-        read_label=lambda path: _as_label(to_ras(itk.to_scan(itk.read_image(path))), path),
+        read_label=lambda path: _as_label(read_nifti(path), path),
         read_geometry=lambda first: _geometry(_read(series_of[first])),
         splits={"patients": seeded_split(TEST, VALIDATION)},
         check=check_case,
@@ -143,33 +143,38 @@ def _series(folder):
         numbers = PATIENT.findall(str(path.relative_to(folder)))
         if numbers and path.is_file() and not path.name.startswith(".") and path.suffix.lower() in (".dcm", ""):
             paths.setdefault(numbers[-1], []).append(path)
-    return {number: _series_of(number, of_patient) for number, of_patient in paths.items()}
-
-
-def _series_of(number, paths):
-    try:
-        file_lists = [
-            files for folder in sorted({path.parent for path in paths}) for files in itk.list_series(folder).values()
-        ]
-    except BadScan as error:
-        return _Series(paths[0], [], error)
-    if len(file_lists) != 1:
-        error = BadScan("unreadable", f"PANCREAS_{number} has {len(file_lists)} DICOM series; expected one.")
-        return _Series(paths[0], [], error)
-    return _Series(Path(file_lists[0][0]), list(file_lists[0]), None)
+    series = {}
+    for number, patient_paths in paths.items():
+        file_lists, error = [], None
+        try:
+            for patient_folder in sorted({path.parent for path in patient_paths}):
+                file_lists += itk.list_series(patient_folder).values()
+        except BadScan as problem:
+            error = problem
+        if error is None and len(file_lists) != 1:
+            count = f"{len(file_lists)} series" if file_lists else "files, but no readable DICOM series"
+            error = BadScan(
+                "several_volumes" if file_lists else "unreadable",
+                f"PANCREAS_{number} has {count}; expected one. Restore the folder from the collection.",
+            )
+        files = [] if error else list(file_lists[0])
+        series[number] = _Series(Path(files[0]) if files else patient_paths[0], files, error)
+    return series
 
 
 def _read(series):
     if series.error is not None:
-        raise series.error
+        raise BadScan(series.error.code, str(series.error))
     return to_ras(itk.to_scan(itk.read_series(series.files)))
 
 
 def _as_label(scan, path):
-    values = np.unique(scan.voxels)
+    if scan.voxels.ndim != 3:
+        raise BadScan("label_channels", f"{path.name} has the shape {scan.voxels.shape}; expected 3 axes.")
+    values = np.unique(scan.voxels.ravel(order="K"))  # In the order of memory, which is faster.
     if not set(values.tolist()) <= {0, 1}:
         raise BadScan("unknown_label", f"{path.name} holds {values[:5].tolist()}; expected 0 and 1.")
-    return Scan(scan.voxels.astype("uint8"), scan.affine, scan.zooms, scan.header)
+    return to_ras(Scan(scan.voxels.astype("uint8"), scan.scaled_affine, scan.zooms, scan.header))
 
 
 def _geometry(scan):

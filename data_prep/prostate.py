@@ -8,7 +8,6 @@ import numpy as np
 
 from data_prep import itk
 from data_prep.archive import Archive, BadDataset, Case, digest_of, natural, seeded_split
-from data_prep.checks import rounded
 from keras_uq.preprocessing import BadScan, Scan
 
 LABELS = {0: "background", 1: "prostate"}
@@ -43,7 +42,7 @@ def open_prostatex(folder: str | os.PathLike) -> Archive:
 
     A mask is a file (`.nrrd`, `.nii.gz`, `.mhd`) or a DICOM SEG. Its grid is not that of the series, so it is resampled
     in physical space. If a patient has several series, the one that covers most of the mask is used. A patient with a
-    mask and files that cannot be read is a case too; reading it raises the error.
+    mask and files that cannot be read is a case too, and reading it raises the error.
 
     Raises:
         BadDataset: If no patient has both.
@@ -63,11 +62,11 @@ def open_prostatex(folder: str | os.PathLike) -> Archive:
         raise BadDataset(f"{Path(folder).name} holds no patient with both a series and a mask. {PROSTATEX}")
 
     def read_series(mask):
-        return _best(series_of[mask], mask)[0]
+        return _best(series_of[mask], lambda: itk.read_image(mask))
 
     def read_label(mask):
-        image, label = _best(series_of[mask], mask)
-        return _as_label(itk.to_scan(itk.resample_label(label, image)), mask)
+        label = itk.read_image(mask)
+        return _as_label(itk.to_scan(itk.resample_label(label, _best(series_of[mask], lambda: label))), mask)
 
     digest = digest_of(case.name for case in cases)
     return Archive(
@@ -118,25 +117,28 @@ def open_promise12(folder: str | os.PathLike) -> Archive:
 
 
 def _sort(paths):
-    """Return the masks of one patient, and the files of each axial T2 series, or the error met on the way to them."""
-    masks, folders, error = [path for path in paths if path.name.endswith(MASKS)], set(), None
-    for path in paths:
-        if path.name.endswith((*MASKS, ".raw")):
-            continue
-        try:
-            tags = itk.read_tags(path, (itk.MODALITY,))
-        except BadScan as problem:
-            error = error or problem
-            continue
-        if tags == ["SEG"]:
-            masks.append(path)
-        elif tags == ["MR"]:
-            folders.add(path.parent)
+    """Return the masks of one patient, and the files of each axial T2 series (or the error met on the way to them)."""
+    masks = [path for path in paths if path.name.endswith(MASKS)]
+    modalities, errors = _modalities([path for path in paths if not path.name.endswith((*MASKS, ".raw"))])
+    masks += [path for path, modality in modalities.items() if modality == ["SEG"]]
+    series = []
     try:
-        series = [files for folder in sorted(folders) for files in _axial(folder)]
-    except BadScan as problem:
-        error = error or problem
-    return masks, error or series
+        for folder in sorted({path.parent for path, modality in modalities.items() if modality == ["MR"]}):
+            series += _axial(folder)
+    except BadScan as error:
+        errors.append(error)
+    return masks, errors[0] if errors else series
+
+
+def _modalities(paths):
+    """Return `{file: modality}` and the errors of files that cannot be read. They are asked for together, for speed."""
+    try:
+        return dict(zip(paths, itk.read_all_tags(paths, (itk.MODALITY,)) if paths else [], strict=True)), []
+    except BadScan as error:
+        if len(paths) == 1:
+            return {}, [error]
+    (first, first_errors), (second, errors) = (_modalities(part) for part in (paths[::2], paths[1::2]))
+    return first | second, first_errors + errors
 
 
 def _axial(folder):
@@ -147,18 +149,24 @@ def _axial(folder):
             yield files
 
 
-def _best(series, mask):
-    """Return the series that covers most of the mask, and the mask, as ITK images."""
+def _best(series, read_label):
+    """Return the only series, or the one that covers most of the label, as an ITK image."""
     if isinstance(series, BadScan):
-        raise series
-    label = itk.read_image(mask)
+        raise BadScan(series.code, str(series))
     images = [itk.read_series(files) for files in series]
-    return max(images, key=lambda image: itk.overlap(label, image)), label
+    if len(images) == 1:
+        return images[0]
+    label = read_label()
+    return max(images, key=lambda image: itk.overlap(label, image))
 
 
 def _as_label(scan, path):
-    values = np.unique(rounded(scan.voxels, path.name))
-    if np.count_nonzero(values) > 1 or values.min() < 0:
+    values = np.unique(scan.voxels)
+    if not np.isfinite(values).all():
+        raise BadScan("label_not_finite", f"{path.name} holds NaN or infinity.")
+    if np.abs(values - np.rint(values)).max() > 1e-3:
+        raise BadScan("label_not_integer", f"{path.name} holds {values[:5].tolist()}; expected whole numbers.")
+    if values.min() < 0 or np.count_nonzero(values) > 1:
         raise BadScan("unknown_label", f"{path.name} holds {values[:5].tolist()}; expected one structure on 0.")
     return Scan((scan.voxels > 0).astype("uint8"), scan.affine, scan.zooms, scan.header)
 

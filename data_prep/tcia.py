@@ -4,24 +4,22 @@ import os
 import zipfile
 from pathlib import Path
 
-from data_prep.extract import extract
+from data_prep.extract import HostileArchive, extract
 from data_prep.transfer import DownloadError, fetch
-from keras_uq._kinds import Integer, Maybe, Text, shown
-from keras_uq.files import BadFile, check, parse
+from keras_uq._kinds import Integer, Maybe, Text
+from keras_uq.files import check, parse
 
-# Fields of a series that are used. The first two become names of folders.
-ENTRY = {
-    "PatientID": Text(64, r"[A-Za-z0-9][A-Za-z0-9_.-]*", "a plain name"),
-    "SeriesInstanceUID": Text(64, r"[0-9]+(\.[0-9]+)*", "numbers with dots between them"),
-    "ImageCount": Integer(least=1, most=100_000),
-    "SeriesDescription": Maybe(Text()),
-}
-OPTIONAL = ("SeriesDescription",)
+# What is used of the server's description of a series. Patients and series become folders here, so their names hold
+# neither separators nor leading dots.
+PATIENT = Text(64, r"[A-Za-z0-9]([A-Za-z0-9 ._-]*[A-Za-z0-9_-])?", "a name of letters, digits, spaces and ._-")
+UID = Text(64, r"[0-9]+(\.[0-9]+)*", "numbers joined by dots")
+FIELDS = {"PatientID": PATIENT, "SeriesInstanceUID": UID, "ImageCount": Integer(1), "SeriesDescription": Maybe(Text())}
+
 BASE = "https://services.cancerimagingarchive.net/nbia-api/services/v1"
 
 
 def list_series(collection: str, description: str | None = None, base: str = BASE, timeout: float = 60) -> list[dict]:
-    """List the series of a collection: dictionaries with `PatientID`, `SeriesInstanceUID` and `ImageCount`.
+    """List the series of a collection.
 
     Args:
         collection: Name of the collection in the archive, such as `"Pancreas-CT"`.
@@ -30,10 +28,11 @@ def list_series(collection: str, description: str | None = None, base: str = BAS
         timeout: Seconds to wait for an answer before giving up.
 
     Returns:
-        The series, sorted by patient.
+        The series, sorted by patient: dictionaries with `PatientID`, `SeriesInstanceUID`, `ImageCount` and, where the
+        server knows it, `SeriesDescription`.
 
     Raises:
-        DownloadError: If the server does not answer, or lists no series.
+        DownloadError: If the server does not answer, lists no series, or lists something else.
     """
     import requests
 
@@ -42,10 +41,10 @@ def list_series(collection: str, description: str | None = None, base: str = BAS
             f"{base}/getSeries", params={"Collection": collection, "format": "json"}, timeout=timeout
         )
         response.raise_for_status()
-        source = f"The answer of {base}"
-        entries = [
-            check(entry, ENTRY, source, OPTIONAL, others=True) for entry in _list(parse(response.content, source))
-        ]
+        entries = parse(response.content, "its answer")
+        if not isinstance(entries, list):
+            raise ValueError("its answer is no list")
+        entries = [_checked(entry, base) for entry in entries]
     except (requests.exceptions.RequestException, ValueError) as error:
         raise DownloadError(f"{base} did not list the series of {collection} ({error}). Try later.") from error
     wanted = (description or "").lower()
@@ -71,10 +70,12 @@ def fetch_series(
         The folder of the series.
 
     Raises:
+        ValueError: If the entry is no description of a series.
         DownloadError: If the transfer breaks, the zip is damaged, or the number of images is not the listed one.
             The archive publishes no checksums, but each file in the zip has one. A damaged zip is deleted.
         HostileArchive: If the zip is unsafe to unpack (see `extract`).
     """
+    entry = _checked(entry, "The series to fetch")
     uid = entry["SeriesInstanceUID"]
     target = Path(folder) / entry["PatientID"] / uid
     if target.exists():
@@ -82,24 +83,27 @@ def fetch_series(
     target.parent.mkdir(parents=True, exist_ok=True)
     url = f"{base}/getImage?SeriesInstanceUID={uid}"
     packed = fetch(url, None, target.parent, f"{uid}.zip", progress, timeout)
+    images = 0
     try:
         with zipfile.ZipFile(packed) as archive:
-            damaged = archive.testzip()
             images = sum(name.lower().endswith(".dcm") for name in archive.namelist())
-    except zipfile.BadZipFile as error:
+        if images == entry["ImageCount"]:
+            extract(packed, target)
+    except HostileArchive:
+        raise
+    except (zipfile.BadZipFile, ValueError) as error:
+        if isinstance(error.__cause__, OSError):  # The disk is full, for instance: the zip is whole.
+            raise
         packed.unlink()
         raise DownloadError(
             f"The zip of series {uid} is damaged ({error}). It was deleted; run the download again."
         ) from error
-    if damaged is not None or images != entry["ImageCount"]:
-        packed.unlink()
-        reason = f"{damaged} is damaged" if damaged else f"it has {images} images instead of {entry['ImageCount']}"
-        raise DownloadError(
-            f"The series {uid} of {entry['PatientID']} is not complete: {reason}. It was deleted; run the download "
-            f"again."
-        )
-    extract(packed, target)
     packed.unlink()
+    if images != entry["ImageCount"]:
+        raise DownloadError(
+            f"The series {uid} of {entry['PatientID']} is not complete: it has {images} images instead of "
+            f"{entry['ImageCount']}. It was deleted; run the download again."
+        )
     return target
 
 
@@ -126,7 +130,6 @@ def fetch_collection(
     return folders
 
 
-def _list(value):
-    if not isinstance(value, list):
-        raise BadFile(f"expected a list of series, received {shown(value)}")
-    return value
+def _checked(entry, source):
+    """The fields that are used of a series, each of its kind. Text of a server must not choose where files go."""
+    return check(entry, FIELDS, source, optional=("SeriesDescription",), others=True)

@@ -1,304 +1,417 @@
-"""Files of strangers that ITK reads: looked into first, then read in a process with limits."""
+"""DICOM series through the process that parses them: what is read, what is refused, what cannot hang or crash us."""
 
+import json
 import locale
 import os
+import signal
+import struct
 import subprocess
 import sys
 import time
-import warnings
+from pathlib import Path
 
 import nibabel
 import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813
 
-from data_prep import itk, itk_process
-from data_prep.foreign_headers import check_dicom
-from data_prep.itk_process import ITKProcess
+from data_prep import dicom_process, itk
+from data_prep.dicom_process import ask
+from data_prep.dicom_syntax import check_syntax
 from keras_uq.preprocessing import BadScan
+from tests.data_prep.test_mri_archives import grid, write_series
 
-HEADER = (
-    "ObjectType = Image\nNDims = 3\nDimSize = 4 3 2\nElementType = MET_SHORT\nElementSpacing = 1 1 3\n"
-    "ElementDataFile = {}\n"
-)
+ROOT = Path(__file__).parents[2]
+CT = {"0008|0060": "CT", "0008|0016": "1.2.840.10008.5.1.4.1.1.2"}
+IMPLICIT = b"\x02\x00\x10\x00UI\x12\x001.2.840.10008.1.2\0"
 
 
-def write_slices(folder, count=6, size=8, tags=None, pixels=None, **changes):
-    """A DICOM series; `tags(n)` are further tags of slice n."""
-    folder.mkdir(parents=True, exist_ok=True)
+@pytest.fixture(autouse=True)
+def same_locale():
+    """GDCM leaves the locale C behind where it writes, in which files are read as ASCII."""
     before = locale.setlocale(locale.LC_ALL)
+    yield
+    locale.setlocale(locale.LC_ALL, before)
+
+
+def write_slices(folder, positions, orientation=(1, 0, 0, 0, 1, 0), size=(16, 12), **further):
+    """A CT series of one file a position, with values that tell the slices apart."""
+    folder.mkdir(parents=True, exist_ok=True)
     writer = sitk.ImageFileWriter()
     writer.KeepOriginalImageUIDOn()
-    for n in range(count):
-        image = sitk.GetImageFromArray(np.full((1, size, size), n, "int16") if pixels is None else pixels)
-        image.SetSpacing((0.5, 0.5, 5.0))
-        of_slice = {
-            **{"0008|0060": "CT", "0020|000e": "1.2.3.4", "0020|000d": "1.2.3", "0008|0018": f"1.2.3.5.{n + 1}"},
-            **{
-                "0020|0032": f"0\\0\\{5 * n}",
-                "0020|0037": "1\\0\\0\\0\\1\\0",
-                "0020|0013": str(n + 1),
-                "0010|0020": "x",
-            },
-            **(tags(n) if tags else {}),
-        }
-        for tag, value in of_slice.items():
-            image.SetMetaData(tag, value)
-        writer.SetFileName(str(folder / f"{n:03d}.dcm"))
-        writer.Execute(image)
-    locale.setlocale(locale.LC_ALL, before)  # GDCM leaves the locale C behind, in which files are read as ASCII.
-    return folder
+    for number, position in enumerate(positions):
+        values = np.arange(np.prod(size)).reshape(size[::-1]) + 1000 * number
+        part = sitk.GetImageFromArray(values[np.newaxis].astype("int16"))
+        part.SetSpacing((0.5, 0.5, 1.0))
+        tags = {"0020|000e": "1.2.3", "0020|000d": "1.2", "0008|0018": f"1.2.3.{number + 1}", **CT}
+        tags["0020|0032"] = "\\".join(f"{value:.10g}" for value in position)
+        tags["0020|0037"] = "\\".join(f"{value:.10g}" for value in orientation)
+        for tag, value in {**tags, **further}.items():
+            part.SetMetaData(tag, value)
+        writer.SetFileName(str(folder / f"{number:03d}.dcm"))
+        writer.Execute(part)
+    return [str(path) for path in sorted(folder.iterdir())]
 
 
-def read(folder):
-    (files,) = itk.list_series(folder).values()
-    return itk.read_series(files)
+def stack(count, step=2.0):
+    return [(0.0, 0.0, step * number) for number in range(count)]
 
 
-def test_a_series_is_read_as_it_was_written(tmp_path):
-    write_slices(tmp_path / "s")
-    image = read(tmp_path / "s")
-    np.testing.assert_array_equal(sitk.GetArrayFromImage(image)[:, 3, 3], range(6))
-    assert (image.GetSize(), image.GetSpacing(), image.GetOrigin()) == ((8, 8, 6), (0.5, 0.5, 5.0), (0.0, 0.0, 0.0))
-    assert image.GetDirection() == (1, 0, 0, 0, 1, 0, 0, 0, 1)
+def edit(file, change):
+    Path(file).write_bytes(change(Path(file).read_bytes()))
 
 
-def test_all_series_share_one_process(tmp_path):
-    write_slices(tmp_path / "a")
-    write_slices(tmp_path / "b", 3)
-    read(tmp_path / "a")
-    process = itk.PROCESS._process
-    read(tmp_path / "b")
-    assert itk.PROCESS._process is process
+def announce(syntax):
+    """Write another transfer syntax into a header whose data are implicit."""
+
+    def change(raw):
+        text = syntax.encode() + b"\0" * (len(syntax) % 2)
+        assert raw.count(IMPLICIT) == 1
+        raw = bytearray(raw.replace(IMPLICIT, IMPLICIT[:6] + struct.pack("<H", len(text)) + text))
+        at = raw.find(b"\x02\x00\x00\x00UL\x04\x00") + 8
+        struct.pack_into("<I", raw, at, struct.unpack_from("<I", raw, at)[0] + len(text) - 18)
+        return bytes(raw)
+
+    return change
 
 
-def tilted(n):
+def replaced(old, new):
+    return lambda raw: raw.replace(old, new)
+
+
+def test_an_oblique_series_is_read_as_itk_reads_it(tmp_path):
+    image = grid(size=(24, 22, 8))
+    values = np.random.default_rng(0).integers(-500, 500, (8, 22, 24)).astype("int16")
+    filled = sitk.GetImageFromArray(values)
+    filled.CopyInformation(image)
+    write_series(filled, tmp_path / "s", "x", 1, "P", reverse=True, **{**CT, "0028|1052": "-1024", "0028|1053": "1"})
+    ((identifier, files),) = itk.list_series(tmp_path / "s").items()
+    assert identifier == "1.2.826.0.1.3680043.2.1125.1"
+    assert [Path(file).name for file in files] == [f"{number:06d}.dcm" for number in range(8, 0, -1)]
+    reader = sitk.ImageSeriesReader()
+    reader.SetFileNames(files)
+    expected, image = reader.Execute(), itk.read_series(files)
+    assert image.GetPixelID() == expected.GetPixelID()
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(image), sitk.GetArrayFromImage(expected))
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(image), values)
+    for name in ("GetSize", "GetSpacing", "GetOrigin", "GetDirection"):
+        assert getattr(image, name)() == getattr(expected, name)()
+
+
+def test_one_process_serves_all_series_and_tags(tmp_path):
+    files = write_slices(tmp_path / "s", stack(3))
+    itk.list_series(tmp_path / "s")
+    process = dicom_process._worker.process.pid
+    assert process != os.getpid()
+    assert itk.read_tags(files[0], (itk.MODALITY, itk.PATIENT, itk.SERIES)) == ["CT", "", "1.2.3"]
+    assert itk.read_series(files).GetSize() == (16, 12, 3)
+    (tmp_path / "text").write_text("no DICOM")
+    assert itk.read_tags(tmp_path / "text", (itk.MODALITY,)) is None
+    assert dicom_process._worker.process.pid == process
+    loaded = Path(f"/proc/{process}/maps")
+    if loaded.exists():  # Neither TensorFlow nor anything of Keras.
+        assert "SimpleITK" in loaded.read_text()
+        assert "tensorflow" not in loaded.read_text()
+
+
+def test_a_gantry_tilt_is_refused_with_its_angle(tmp_path):
     tilt = np.deg2rad(14)
-    return {"0020|0037": f"1\\0\\0\\0\\{np.cos(tilt):.9f}\\{-np.sin(tilt):.9f}"}
+    files = write_slices(tmp_path / "s", stack(5, 5.0), (1, 0, 0, 0, np.cos(tilt), -np.sin(tilt)))
+    with pytest.raises(BadScan, match=r"gantry tilt of 14\.0 degrees.*up to 4\.84 mm.*dcm2niix") as error:
+        itk.read_series(files)  # 20 mm along the table, sin(14 degrees) of it within the plane.
+    assert error.value.code == "bad_affine"
+    # Headers are rounded: less than half a pixel of 0.5 mm is no tilt.
+    files = write_slices(tmp_path / "straight", [(0.24 * number / 4, 0.0, 5.0 * number) for number in range(5)])
+    assert itk.read_series(files).GetSize() == (16, 12, 5)
 
 
-STACKS = {
-    "tilted": (tilted, r"tilted stack \(gantry tilt of 14.0 degrees\).*dcm2niix"),
-    "time": (lambda n: {"0020|0032": f"0\\0\\{5 * (n % 3)}"}, r"several volumes \(2\): 3 slices lie where another"),
-    "missing": (lambda n: {"0020|0032": f"0\\0\\{5 * n + 10 * (n > 3)}"}, "5 to 15 mm apart: some are missing"),
-    "turned": (lambda n: {"0020|0037": "1\\0\\0\\0\\1\\0" if n else "0\\1\\0\\-1\\0\\0"}, "several orientations"),
-    "nan": (lambda n: {"0020|0032": "nan\\0\\0"}, r"expected 3 numbers for its position \(0020\|0032\)"),
-}
+@pytest.mark.parametrize(
+    ("positions", "code", "message"),
+    [
+        (stack(4) * 2, "several_volumes", "2 volumes of 4 slices at the same positions"),
+        (stack(4) + stack(3), "several_volumes", "7 slices at 4 positions: some are duplicated, or stacks overlap"),
+        (stack(1) * 4, "several_volumes", "4 slices at one position"),
+        (stack(3) + [(90.0, 0.0, 2.0 * number) for number in (3, 4, 5)], "several_volumes", "do not lie on one line"),
+        ([(20.0 * number, 0.0, 0.0) for number in range(4)], "several_volumes", "do not lie on one line"),
+        ([*stack(4), (0.0, 0.0, 10.0)], "truncated", "2 to 4 mm apart: some are missing"),
+        ([(0.0, 0.0, 2e5 + 2 * number) for number in range(3)], "bad_affine", "000.dcm lies at .* where no patient"),
+    ],
+)
+def test_slices_that_are_no_even_stack_are_refused(tmp_path, positions, code, message):
+    files = write_slices(tmp_path / "s", positions)
+    with pytest.raises(BadScan, match=message) as error:
+        itk.read_series(files)
+    assert error.value.code == code
 
 
-@pytest.mark.parametrize(("tags", "message"), STACKS.values(), ids=STACKS)
-def test_what_is_no_straight_even_stack_is_refused(tmp_path, tags, message):
-    write_slices(tmp_path / "s", tags=tags)
-    files = sorted(map(str, (tmp_path / "s").iterdir()))
+def test_slices_that_do_not_belong_together_are_refused(tmp_path):
+    files = write_slices(tmp_path / "s", stack(3))
+    (turned,) = write_slices(tmp_path / "t", [(0.0, 0.0, 6.0)], (0, 1, 0, 0, 0, -1))
+    with pytest.raises(BadScan, match=r"s: 000\.dcm is turned against 000\.dcm.*parallel"):
+        itk.read_series([*files, turned])
+    (small,) = write_slices(tmp_path / "u", [(0.0, 0.0, 6.0)], size=(10, 10))
+    with pytest.raises(BadScan, match=r"differ in size \(16 x 12; 000\.dcm: 10 x 10 pixels\)"):
+        itk.read_series([*files, small])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (replaced(b"0\\0\\2", b"a\\b\\2"), r"001\.dcm: position.*expected 3 numbers. Received: 'a b 2"),
+        (replaced(b"0\\0\\2", b"nan\\2"), r"001\.dcm: position"),
+        (replaced(b"1\\0\\0\\0\\1\\0", b"0\\0\\0\\0\\0\\0"), r"001\.dcm: rows and columns.*no unit vectors"),
+        (replaced(b".5\\.5", b".0\\.0"), r"001\.dcm declares pixels of \[0\.0, 0\.0\] mm"),
+        (replaced(b"\x20\x00\x32\x00", b"\x20\x00\x33\x00"), r"001\.dcm has no position \(ImagePositionPatient"),
+        (replaced(b"\x28\0\x02\0\2\0\0\0\1", b"\x28\0\x02\0\2\0\0\0\3"), r"001\.dcm has 3 samples a pixel"),
+        (replaced(b"\x28\0\x10\0\2\0\0\0\x0c", b"\x28\0\x10\0\2\0\0\0\x0b"), "differ in size"),
+        (replaced(b"\x28\0\x10\0\2\0\0\0\x0c\0", b"\x28\0\x10\0\2\0\0\0\xff\xff"), "more than the file holds"),
+        (lambda raw: b"junk" * 200, r"001\.dcm is not readable as DICOM"),
+        (lambda raw: b"", r"001\.dcm is not readable as DICOM"),
+        (lambda raw: raw[:-200], r"001\.dcm is not readable as DICOM"),
+    ],
+)
+def test_an_error_of_one_file_names_it(tmp_path, change, message):
+    files = write_slices(tmp_path / "s", stack(3))
+    edit(files[1], change)
     with pytest.raises(BadScan, match=message):
         itk.read_series(files)
 
 
-def test_colours_and_frames_are_refused(tmp_path):
-    colours = sitk.Compose([sitk.Image((8, 8, 1), sitk.sitkUInt8)] * 3)
-    for name, image in {"colours": colours, "frames": sitk.Image((8, 8, 4), sitk.sitkUInt16)}.items():
-        image.SetMetaData("0020|0032", "0\\0\\0")
-        image.SetMetaData("0020|0037", "1\\0\\0\\0\\1\\0")
-        before = locale.setlocale(locale.LC_ALL)
-        sitk.WriteImage(image, str(tmp_path / f"{name}.dcm"))
-        locale.setlocale(locale.LC_ALL, before)
-        with pytest.raises(BadScan, match={"colours": "colours", "frames": "multi-frame.*dcm2niix"}[name]):
-            itk.read_series([str(tmp_path / f"{name}.dcm")])
+def test_multi_frame_files_are_named_as_such(tmp_path):
+    image = sitk.GetImageFromArray(np.zeros((4, 6, 5), "uint16"))
+    sitk.WriteImage(image, str(tmp_path / "m.dcm"))
+    with pytest.raises(BadScan, match=r"m\.dcm is a multi-frame file \(4 frames\).*dcm2niix") as error:
+        itk.read_series([tmp_path / "m.dcm"])
+    assert error.value.code == "bad_rank"
+    assert itk.read_image(tmp_path / "m.dcm").GetSize() == (5, 6, 4)
+    files = write_slices(tmp_path / "e", stack(1), **{"0008|0016": "1.2.840.10008.5.1.4.1.1.4.1"})
+    with pytest.raises(BadScan, match="multi-frame"):
+        itk.read_series(files)
 
 
-def dicom(syntax, elements):
-    """A DICOM file with this transfer syntax and these bytes for its elements."""
-    uid = syntax.encode() + b"\0" * (len(syntax) % 2)
-    return bytes(128) + b"DICM" + b"\x02\x00\x10\x00UI" + len(uid).to_bytes(2, "little") + uid + elements
-
-
-EXPLICIT = b"\x08\x00\x60\x00CS\x02\x00CT"
-IMPLICIT = b"\x08\x00\x60\x00\x02\x00\x00\x00CT"
-RAW_PIXELS = b"\xe0\x7f\x10\x00OW\0\0\x04\0\0\0abcd"
-UNLIKE = {
-    "implicit as explicit": ("1.2.840.10008.1.2.1", IMPLICIT, "its elements are implicit"),
-    "implicit as JPEG": ("1.2.840.10008.1.2.4.50", IMPLICIT, "its elements are implicit"),
-    "explicit as implicit": ("1.2.840.10008.1.2", EXPLICIT, "its elements are explicit"),
-    "raw as RLE": ("1.2.840.10008.1.2.5", EXPLICIT + RAW_PIXELS, "declares compressed pixels"),
-}
-
-
-@pytest.mark.parametrize(("syntax", "elements", "message"), UNLIKE.values(), ids=UNLIKE)
-def test_elements_that_are_not_what_the_file_declares_never_reach_itk(tmp_path, syntax, elements, message):
-    path = tmp_path / "a.dcm"
-    path.write_bytes(dicom(syntax, elements))
-    with pytest.raises(BadScan, match=f"a.dcm .*{message}"):
-        itk.list_series(tmp_path)
-    with pytest.raises(BadScan, match=f"a.dcm .*{message}"):
-        itk.read_tags(path, [itk.MODALITY])
-
-
-def test_a_file_that_is_no_dicom_has_no_tags(tmp_path):
-    (tmp_path / "notes.txt").write_text("some notes")
-    assert itk.read_tags(tmp_path / "notes.txt", [itk.MODALITY]) is None
-
-
-@pytest.mark.parametrize(
-    ("syntax", "elements"), [("1.2.840.10008.1.2.1", EXPLICIT), ("1.2.840.10008.1.2", IMPLICIT), ("", EXPLICIT)]
-)
-def test_elements_as_declared_are_left_to_itk(tmp_path, syntax, elements):
-    (tmp_path / "a.dcm").write_bytes(dicom(syntax, elements))
-    check_dicom(tmp_path / "a.dcm")
-
-
-def test_a_request_that_takes_too_long_is_ended_and_the_next_is_answered(tmp_path, monkeypatch):
-    write_slices(tmp_path / "s", 2)
-    monkeypatch.setattr(itk_process, "SECONDS", 1)
-    process = ITKProcess()
-    os.mkfifo(tmp_path / "pipe")
+@pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2.1", "1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.2"])
+def test_data_of_another_form_than_announced_are_refused_at_once(tmp_path, syntax):
+    files = write_slices(tmp_path / "s", stack(3))
+    assert [check_syntax(file) for file in files] == [Path(file).stat().st_size for file in files]
+    edit(files[1], announce(syntax))
+    message = rf"001\.dcm announces the transfer syntax {syntax}, with types of values; its data have none"
     begin = time.monotonic()
-    with pytest.raises(BadScan, match="pipe took longer than 1 s|pipe ended the process"):
-        process.ask("image", str(tmp_path / "pipe"), name="pipe")  # Nobody writes to it.
-    assert time.monotonic() - begin < 20
-    monkeypatch.setattr(itk_process, "SECONDS", 60)
-    assert process.ask("series", str(tmp_path / "s"))
-    process.close()
+    for read in (lambda: itk.list_series(tmp_path / "s"), lambda: itk.read_series(files)):
+        with pytest.raises(BadScan, match=message):
+            read()
+    assert time.monotonic() - begin < 5
 
 
-def test_an_image_that_needs_too_much_memory_is_that_files_error(tmp_path, monkeypatch):
-    write_slices(tmp_path / "s", 2, size=64)
-    monkeypatch.setenv("KERAS_UQ_MAX_MEMORY", "60K")
-    with pytest.raises(BadScan, match="needs 64.0 KiB; the limit is 60.0 KiB"):
-        itk.read_series(sorted(map(str, (tmp_path / "s").iterdir())))
+def test_explicit_data_that_are_announced_as_implicit_are_refused(tmp_path):
+    meta = IMPLICIT
+    head = bytes(128) + b"DICM\x02\x00\x00\x00UL\x04\x00" + struct.pack("<I", len(meta)) + meta
+    (tmp_path / "a.dcm").write_bytes(head + b"\x08\x00\x05\x00CS\x0a\x00ISO_IR 100")
+    with pytest.raises(BadScan, match="without types of values; its data have some"):
+        check_syntax(tmp_path / "a.dcm")
+    (tmp_path / "b.dcm").write_bytes(announce("1.2.840.10008.1.2.1")(head) + b"\x08\x00\x05\x00CS\x0a\x00ISO_IR 100")
+    check_syntax(tmp_path / "b.dcm")
 
 
-def test_the_process_ends_with_its_parent(tmp_path):
-    code = (
-        "import sys; from data_prep.itk_process import PROCESS\n"
-        "PROCESS.ask('series', sys.argv[1]); print(PROCESS._process.pid, flush=True); import os; os._exit(0)"
+@pytest.mark.parametrize("change", [lambda raw: b"junk" * 200, lambda raw: b"", lambda raw: raw[:-200]])
+def test_a_damaged_last_slice_is_not_left_out_in_silence(tmp_path, change):
+    files = write_slices(tmp_path / "s", stack(3))
+    edit(files[-1], change)
+    with pytest.raises(BadScan, match=r"s: 002\.dcm is no readable DICOM image \(1 of 3 files are none\)"):
+        itk.list_series(tmp_path / "s")
+
+
+def test_files_that_are_no_images_may_lie_beside_a_series(tmp_path):
+    files = write_slices(tmp_path / "s", stack(3))
+    for name in ("LICENSE", "._000.dcm", "notes.txt"):
+        (tmp_path / "s" / name).write_bytes(b"anything" * 40)
+    report = b"1.2.840.10008.5.1.4.1.1.88.11\0"
+    content = b"\x02\x00\x02\x00UI" + struct.pack("<H", len(report)) + report
+    (tmp_path / "s" / "report.dcm").write_bytes(bytes(128) + b"DICM" + content)
+    assert itk.list_series(tmp_path / "s") == {"1.2.3": files}
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes")
+def test_a_pipe_in_a_folder_of_slices_does_not_block(tmp_path):
+    write_slices(tmp_path / "s", stack(3))
+    os.mkfifo(tmp_path / "s" / "pipe.dcm")
+    with pytest.raises(BadScan, match=r"pipe\.dcm is no regular file"):
+        itk.list_series(tmp_path / "s")
+
+
+def without_timer(path):
+    """The program of the process, on a system such as Windows."""
+    path.write_text(dicom_process.WORKER.read_text().replace("setitimer", "no_such_timer"))
+    return path
+
+
+@pytest.mark.parametrize("timed", [True, False])
+def test_a_parser_that_hangs_is_stopped_and_the_next_series_is_read(tmp_path, monkeypatch, timed):
+    if timed and not dicom_process.TIMED:
+        pytest.skip("The system does not end processes.")
+    good = write_slices(tmp_path / "good", stack(3))
+    for file in write_slices(tmp_path / "s", stack(8)):
+        edit(file, announce("1.2.840.10008.1.2.4.50"))
+    itk.list_series(tmp_path / "good")
+    first = dicom_process._worker.process
+    with monkeypatch.context() as patch:
+        patch.setattr(dicom_process, "SECONDS", 0.6)
+        patch.setattr(dicom_process, "TIMED", timed)
+        if not timed:
+            patch.setattr(dicom_process, "WORKER", without_timer(tmp_path / "worker.py"))
+            dicom_process.stop()
+            itk.list_series(tmp_path / "good")
+            first = dicom_process._worker.process
+        patch.setattr(dicom_process, "check_syntax", lambda path: 0)
+        with pytest.raises(BadScan, match="s took longer than 1 s to parse"):
+            ask("list", "s", [], folder=str(tmp_path / "s"))
+    assert first.poll() is not None
+    assert itk.read_series(good).GetSize() == (16, 12, 3)
+
+
+def test_a_parser_that_dies_is_a_finding_and_is_started_again(tmp_path, monkeypatch):
+    files = write_slices(tmp_path / "s", stack(3))
+    itk.read_series(files)
+    dicom_process._worker.process.kill()
+    dicom_process._worker.process.wait()
+    assert itk.read_series(files).GetSize() == (16, 12, 3)
+    dying = tmp_path / "worker.py"
+    dying.write_text("import sys\nprint('{\"value\": true}', flush=True)\nsys.stdin.readline()\nsys.exit(3)\n")
+    dicom_process.stop()
+    with monkeypatch.context() as patch:
+        patch.setattr(dicom_process, "WORKER", dying)
+        with pytest.raises(BadScan, match=r"s \(3 files\) ended its parser \(status 3\)"):
+            itk.read_series(files)
+        dying.write_text("raise ImportError\n")
+        with pytest.raises(RuntimeError, match="did not start"):
+            itk.read_series(files)
+    assert itk.read_series(files).GetSize() == (16, 12, 3)
+
+
+def test_an_interrupt_within_a_reply_does_not_shift_the_next_one(tmp_path, monkeypatch):
+    files = write_slices(tmp_path / "s", stack(3))
+    itk.read_series(files)
+
+    def interrupted(worker, description):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(dicom_process, "_voxels", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            itk.read_series(files)
+    assert itk.read_tags(files[0], (itk.MODALITY,)) == ["CT"]
+
+
+def test_memory_is_compared_before_and_limited_while_reading(tmp_path, monkeypatch):
+    files = write_slices(tmp_path / "s", stack(24), size=(512, 512))
+    monkeypatch.setenv("KERAS_UQ_MAX_MEMORY", "16M")
+    with pytest.raises(BadScan, match=r"declares 12\.0 MiB .*limit is 16\.0 MiB.*KERAS_UQ_MAX_MEMORY") as error:
+        itk.read_series(files)
+    assert error.value.code == "too_large"
+    if sys.platform == "linux":
+        monkeypatch.setenv("KERAS_UQ_MAX_MEMORY", "8M")
+        with pytest.raises(BadScan, match=r"not readable|8\.0 MiB"):
+            ask("volume", "s", files, files=files, series=True)
+    monkeypatch.setenv("KERAS_UQ_MAX_MEMORY", "1G")
+    assert itk.read_series(files).GetSize() == (512, 512, 24)
+
+
+RUN = """
+import sys, warnings
+for name in ("fcntl", "resource"):
+    sys.modules[name] = None
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    from data_prep import dicom_process, itk, prepare, download, tcia, transfer
+    files = next(iter(itk.list_series(sys.argv[1]).values()))
+    first = itk.read_series(files).GetSize()
+    dicom_process.stop()
+    print(first, itk.read_series(files).GetSize())
+print([str(warning.message) for warning in caught if "memory" in str(warning.message)])
+assert "tensorflow" not in sys.modules and "keras" not in sys.modules
+print(dicom_process._worker.process.pid, flush=True)
+"""
+
+
+def run(code, *arguments, folder=ROOT):
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)])}
+    return subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True, env=environment, check=False
     )
-    run = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=True)
-    child = int(run.stdout)
+
+
+def test_a_system_without_limits_reads_and_says_so_once(tmp_path):
+    write_slices(tmp_path / "s", stack(3))
+    (tmp_path / "hidden").mkdir()
+    (tmp_path / "hidden" / "resource.py").write_text("raise ImportError\n")
+    result = run(RUN, tmp_path / "s", folder=tmp_path / "hidden")
+    assert result.returncode == 0, result.stderr
+    sizes, warnings, _ = result.stdout.splitlines()
+    assert sizes == "(16, 12, 3) (16, 12, 3)"
+    assert warnings == "['This system cannot limit the memory in which DICOM files are parsed.']"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_the_process_ends_with_its_parent_even_if_that_is_killed(tmp_path):
+    write_slices(tmp_path / "s", stack(3))
+    result = run(RUN + "import os, signal; os.kill(os.getpid(), signal.SIGKILL)", tmp_path / "s")
+    assert result.returncode == -signal.SIGKILL, result.stderr
+    process = int(result.stdout.splitlines()[-1])
     for _ in range(100):
         try:
-            os.kill(child, 0)
+            os.kill(process, 0)
         except ProcessLookupError:
-            break
-        time.sleep(0.1)
-    else:
-        pytest.fail("the process still runs")
+            return
+        time.sleep(0.05)
+    pytest.fail("The process is still there.")
 
 
-def test_a_system_without_limits_reads_all_the_same(tmp_path):
-    """As on Windows: no `resource`, no `fcntl`. What cannot be limited is said once."""
-    write_slices(tmp_path / "s", 2)
-    (tmp_path / "hidden").mkdir()
-    for module in ("resource", "fcntl"):
-        (tmp_path / "hidden" / f"{module}.py").write_text("raise ImportError('hidden')")
-    code = (
-        "import sys, warnings\nfrom data_prep import itk\n"
-        "with warnings.catch_warnings(record=True) as caught:\n    warnings.simplefilter('always')\n"
-        "    files, = itk.list_series(sys.argv[1]).values()\n    print(itk.read_series(files).GetSize())\n"
-        "print([str(warning.message) for warning in caught])"
+@pytest.mark.skipif(not dicom_process.TIMED, reason="The system does not end processes.")
+def test_a_process_that_hangs_ends_in_time_even_if_its_parent_is_gone(tmp_path):
+    for file in write_slices(tmp_path / "s", stack(8)):
+        edit(file, announce("1.2.840.10008.1.2.4.50"))
+    worker = subprocess.Popen(
+        [sys.executable, "-P", dicom_process.WORKER, str(2**32)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
-    paths = os.pathsep.join([str(tmp_path / "hidden"), *sys.path])
-    run = subprocess.run(
-        [sys.executable, "-c", code, tmp_path / "s"],
-        capture_output=True, text=True, check=True, env={**os.environ, "PYTHONPATH": paths},
-    )  # fmt: skip
-    size, said = run.stdout.splitlines()
-    assert size == "(8, 8, 2)"
-    assert said.count("cannot limit the memory") == 1
+    request = {"action": "list", "seconds": 0.3, "folder": str(tmp_path / "s")}
+    output, _ = worker.communicate(json.dumps(request).encode() + b"\n", timeout=10)
+    assert output.strip() == b'{"value": true}'
+    assert worker.returncode == -signal.SIGALRM
 
 
-def write_mhd(folder, name, text=HEADER, data=b"\0" * 48):
-    (folder / "c.raw").write_bytes(data)
-    (folder / "c.mhd").write_text(text.format(name))
-    return folder / "c.mhd"
-
-
-def test_a_metaimage_is_what_itk_reads(tmp_path):
-    path = write_mhd(tmp_path, "c.raw", data=np.arange(24, dtype="<i2").tobytes())
-    np.testing.assert_array_equal(sitk.GetArrayFromImage(itk.read_image(path)).ravel(), np.arange(24))
-
-
-@pytest.mark.parametrize("name", ["%s 1 6 1", "%n", "x%d.raw", "../c.raw", "/etc/hostname", "..\\c.raw", "LIST", "."])
-def test_a_metaimage_names_a_file_of_its_folder(tmp_path, name):
-    (tmp_path / "in").mkdir()
-    (tmp_path / "c.raw").write_bytes(b"\1" * 48)
-    with pytest.raises(BadScan, match=r"c.mhd names the data file .* expected LOCAL or a file name in its folder"):
-        itk.read_image(write_mhd(tmp_path / "in", name))
-
-
-CHANGED = {
-    "sizes": ("DimSize = 4 3 2", "DimSize = 4 -3 2", "bad_dims"),
-    "axes": ("DimSize = 4 3 2", "DimSize = 4 3", "bad_dims"),
-    "spacing": ("Spacing = 1 1 3", "Spacing = 1 -1 3", "bad_zooms"),
-    "nan": ("Spacing = 1 1 3", "Spacing = 1 nan 3", "bad_zooms"),
-    "type": ("MET_SHORT", "MET_STRING", "bad_dtype"),
-    "more than there is": ("DimSize = 4 3 2", "DimSize = 4 3 3", "truncated"),
-    "bomb": ("DimSize = 4 3 2", "DimSize = 90000 90000 900", "too_large"),
-    "no equals": ("NDims = 3", "NDims", "unreadable"),
-    "twice": ("NDims = 3", "NDims = 3\nNDims = 3", "unreadable"),
-    "no data": ("ElementDataFile = c.raw", "", "unreadable"),
-}
-
-
-@pytest.mark.parametrize(("old", "new", "code"), CHANGED.values(), ids=CHANGED)
-def test_a_metaimage_header_is_checked_before_itk_reads_it(tmp_path, old, new, code):
-    with pytest.raises(BadScan) as caught:
-        itk.read_image(write_mhd(tmp_path, "c.raw", HEADER.format("c.raw").replace(old, new)))
-    assert caught.value.code == code
-    assert "c.mhd" in str(caught.value)
-
-
-@pytest.mark.parametrize(("axes", "sizes"), [(2, "4 6"), (4, "4 3 2 1")])
-def test_an_image_has_three_axes(tmp_path, axes, sizes):
-    text = (
-        HEADER.format("c.raw").replace("NDims = 3", f"NDims = {axes}").replace("DimSize = 4 3 2", f"DimSize = {sizes}")
-    )
-    text = text.replace("Spacing = 1 1 3", "Spacing = " + " ".join(["1"] * axes))
-    with pytest.raises(BadScan, match=f"c.mhd has {axes} axes; expected a volume of three"):
-        itk.read_image(write_mhd(tmp_path, "c.raw", text))
-
-
-def test_an_nrrd_holds_its_own_voxels(tmp_path):
-    sitk.WriteImage(sitk.Image((4, 3, 2), sitk.sitkUInt8), str(tmp_path / "mask.nrrd"))
-    assert itk.read_image(tmp_path / "mask.nrrd").GetSize() == (4, 3, 2)
-    content = (tmp_path / "mask.nrrd").read_bytes().replace(b"\n\n", b"\ndata file: ../other.raw\n\n", 1)
-    (tmp_path / "mask.nrrd").write_bytes(content)
-    with pytest.raises(BadScan, match="has its voxels in another file"):
-        itk.read_image(tmp_path / "mask.nrrd")
-
-
-def test_a_nifti_label_a_hair_off_orthonormal_is_read(tmp_path):
-    turn = np.array([[np.cos(0.3), -np.sin(0.3), 0], [np.sin(0.3), np.cos(0.3), 0], [0, 0, 1]])
-    affine = np.eye(4)
-    affine[:3, :3] = np.round(turn, 3) @ np.diag([0.7, 0.7, 1.0])
-    affine[0, 1] += 2e-3
-    image = nibabel.Nifti1Image(np.arange(60, dtype="uint8").reshape(5, 4, 3), affine)
+def save_label(path, affine, voxels=None):
+    image = nibabel.Nifti1Image(np.ones((20, 16, 8), "uint8") if voxels is None else voxels, affine)
     image.set_sform(affine, 1)
     image.set_qform(None, 0)
-    nibabel.save(image, tmp_path / "label.nii.gz")
-    scan = itk.to_scan(itk.read_image(tmp_path / "label.nii.gz"))
-    np.testing.assert_allclose(scan.affine, affine, atol=5e-3)
-    np.testing.assert_array_equal(scan.voxels, image.get_fdata())
-    affine[0, 1] += 0.3
-    nibabel.save(nibabel.Nifti1Image(np.zeros((5, 4, 3), "uint8"), affine), tmp_path / "sheared.nii.gz")
-    with pytest.raises(BadScan, match="sheared.nii.gz has axes that are not perpendicular"):
-        itk.read_image(tmp_path / "sheared.nii.gz")
+    nibabel.save(image, path)
 
 
-def test_valid_nifti_labels_are_what_itk_reads(tmp_path):
-    label = sitk.GetImageFromArray(np.arange(24, dtype="uint8").reshape(2, 3, 4))
-    label.SetSpacing((0.7, 0.8, 3.0))
-    label.SetOrigin((-10.0, 20.0, 5.0))
-    label.SetDirection((1, 0, 0, 0, -1, 0, 0, 0, -1))
-    sitk.WriteImage(label, str(tmp_path / "label.nii.gz"))
-    expected, image = sitk.ReadImage(str(tmp_path / "label.nii.gz")), itk.read_image(tmp_path / "label.nii.gz")
+def test_a_nifti_label_is_placed_as_itk_places_it(tmp_path):
+    direction = np.linalg.qr(np.array([[0.98, 0.0, 0.2], [0.04, 0.98, -0.2], [-0.2, 0.2, 0.96]]))[0]
+    affine = np.eye(4)
+    affine[:3, :3] = direction @ np.diag([0.7, 0.7, 3.0])
+    affine[:3, 3] = (-10, 20, 30)
+    voxels = np.random.default_rng(0).integers(0, 2, (20, 16, 8)).astype("uint8")
+    save_label(tmp_path / "label.nii.gz", affine, voxels)
+    image, expected = itk.read_image(tmp_path / "label.nii.gz"), sitk.ReadImage(str(tmp_path / "label.nii.gz"))
+    assert image.GetPixelID() == expected.GetPixelID()
     np.testing.assert_array_equal(sitk.GetArrayFromImage(image), sitk.GetArrayFromImage(expected))
-    for fact in ("GetOrigin", "GetSpacing", "GetDirection"):
-        np.testing.assert_allclose(getattr(image, fact)(), getattr(expected, fact)(), atol=1e-5)
+    for name in ("GetSpacing", "GetOrigin", "GetDirection"):
+        np.testing.assert_allclose(getattr(image, name)(), getattr(expected, name)(), atol=1e-5)
 
 
-def test_no_warning_where_limits_work(tmp_path):
-    process = ITKProcess()
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        process.ask("series", str(tmp_path))
-    process.close()
+def test_a_nifti_label_a_hair_off_right_angles_is_read_and_a_sheared_one_is_not(tmp_path):
+    cos, sin = np.cos(0.3), np.sin(0.3)
+    affine = np.eye(4)
+    affine[:3, :3] = np.round([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]], 3) @ np.diag([0.7, 0.7, 1.0])
+    affine[0, 1] += 2e-3
+    save_label(tmp_path / "a.nii.gz", affine)
+    with pytest.raises(RuntimeError, match="orthonormal"):
+        sitk.ReadImage(str(tmp_path / "a.nii.gz"))
+    np.testing.assert_allclose(itk.to_scan(itk.read_image(tmp_path / "a.nii.gz")).affine, affine, atol=2e-3)
+    affine[0, 1] += 0.2
+    save_label(tmp_path / "b.nii.gz", affine)
+    with pytest.raises(BadScan, match=r"b\.nii\.gz has axes that are not at right angles.*move by .* voxels"):
+        itk.read_image(tmp_path / "b.nii.gz")
+    save_label(tmp_path / "c.nii.gz", np.eye(4), np.zeros((5, 4, 3, 2), "uint8"))
+    with pytest.raises(BadScan, match=r"c\.nii\.gz has 4 axes"):
+        itk.read_image(tmp_path / "c.nii.gz")

@@ -264,6 +264,50 @@ def test_prostatex_with_a_slice_missing_is_reported(make_prostatex, tmp_path):
         prepare(folder, tmp_path / "out", STEPS)
 
 
+def test_prostatex_files_that_cannot_be_read_are_a_finding_on_their_patient(make_prostatex, tmp_path):
+    folder = make_prostatex(4)
+    # Their data are not of the form that they announce. Nobody needs the files of a patient without a mask; the mask of
+    # the last one is in DICOM and is found among those files.
+    for number in (0, 1, 3):
+        for file in next(folder.rglob(f"ProstateX-000{number}/*/4.*")).iterdir():
+            file.write_bytes(file.read_bytes().replace(b"1.2.840.10008.1.2\0", b"1.2.840.10008.1.9\0"))
+    for number in (0, 3):
+        (folder / "masks" / f"ProstateX-000{number}_segmentation.nrrd").unlink()
+    mask = {"0008|0060": "SEG", "0008|0016": "1.2.840.10008.5.1.4.1.1.7"}
+    write_series(grid(size=(24, 22, 1)), folder / "seg" / "ProstateX-0003", "mask", 99, "ProstateX-0003", **mask)
+    archive = prostate.open_prostatex(folder)
+    assert [case.name for case in archive.cases] == ["ProstateX-0001", "ProstateX-0002", "ProstateX-0003"]
+    for read in (archive.read_image, archive.read_label, archive.read_geometry):
+        for case in (archive.cases[0], archive.cases[2]):
+            with pytest.raises(BadScan, match=r"00000\d\.dcm announces the transfer syntax 1\.2\.840\.10008\.1\.9"):
+                read(case.image)
+    assert archive.read_image(archive.cases[1].image).voxels.shape == (24, 22, 8)
+    with pytest.raises(BadDataset, match=r"2 of 3 cases cannot.*\n.*\nfatal    ProstateX-0001  unreadable"):
+        prepare(folder, tmp_path / "out", STEPS)
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        (lambda mask: mask.astype("float32") * np.nan, "label_not_finite"),
+        (lambda mask: mask.astype("float32") / 2, "label_not_integer"),
+        (lambda mask: mask.astype("int16") - 1, "unknown_label"),
+        (lambda mask: mask + np.uint8(1), "unknown_label"),
+        (lambda mask: mask + (np.arange(mask.size).reshape(mask.shape) == 0) * np.uint8(7), "unknown_label"),
+    ],
+)
+def test_a_prostate_mask_that_is_not_one_structure_is_refused(make_promise12, change, code):
+    folder = make_promise12(cases=3)
+    label = next(folder.rglob("Case00_segmentation.mhd"))
+    mask = sitk.ReadImage(str(label))
+    changed = sitk.GetImageFromArray(change(sitk.GetArrayFromImage(mask).astype("uint8")))
+    changed.CopyInformation(mask)
+    sitk.WriteImage(changed, str(label))
+    with pytest.raises(BadScan, match=label.name) as error:
+        prostate.open_promise12(folder).read_label(label)
+    assert error.value.code == code
+
+
 def test_prostatex_without_masks_says_where_they_are(make_prostatex):
     folder = make_prostatex(1)
     for path in (folder / "masks").iterdir():
@@ -312,7 +356,7 @@ def test_promise12_cases_of_both_parts_keep_apart(make_promise12):
 def test_an_mhd_without_its_raw_is_reported(make_promise12, tmp_path):
     folder = make_promise12()
     next(folder.rglob("Case02.raw")).unlink()
-    with pytest.raises(BadDataset, match=r"Case02\.mhd needs its data file 'Case02\.raw' beside it; there is none"):
+    with pytest.raises(BadDataset, match=r"Case02\.mhd cannot be read: Case02\.raw, .* is not beside it"):
         prepare(folder, tmp_path / "out", STEPS)
     data = prepare(folder, tmp_path / "out", STEPS, skip_bad=True)
     assert "Case02" not in {name for names in data.split.values() for name in names}

@@ -17,8 +17,9 @@ from data_prep import download, pancreas_ct, tcia
 from data_prep.archive import BadDataset
 from data_prep.prepare import open_source, prepare
 from data_prep.prepared import Prepared
-from data_prep.transfer import DownloadError
+from data_prep.transfer import DownloadError, fetch
 from keras_uq.preprocessing import Preprocessing
+from tests.data_prep.test_itk import announce, edit
 from tests.data_prep.test_mri_archives import write_series
 
 SPACING = (0.8, 0.8, 1.5)
@@ -179,26 +180,52 @@ def test_what_is_missing_is_named(make_pancreas_ct):
         pancreas_ct.open_archive(root)
 
 
-def test_a_second_series_of_a_patient_is_that_cases_finding(make_pancreas_ct, tmp_path):
+def test_a_second_series_of_a_patient_is_a_finding_on_its_case(make_pancreas_ct, tmp_path):
     root = make_pancreas_ct()
     write_series(
         as_image(body()[0]), root / "Pancreas-CT" / "PANCREAS_0001" / "more", "x", 99, "PANCREAS_0001", **SCALE
     )
-    with pytest.raises(BadDataset, match=r"1 of 6 cases cannot be used(.*\n)*.*PANCREAS_0001 has 2 DICOM series"):
-        prepare(root, tmp_path / "out", Preprocessing())
-    assert "PANCREAS_0001" not in prepare(root, tmp_path / "out", Preprocessing(), skip_bad=True).description["cases"]
+    assert_only_the_first_is_bad(root, tmp_path, "several_volumes: PANCREAS_0001 has 2 series; expected one")
 
 
-def test_a_damaged_file_of_a_series_is_that_cases_finding(make_pancreas_ct, tmp_path):
+def assert_only_the_first_is_bad(root, tmp_path, message):
+    """The error is a finding on the first patient; the others are prepared."""
+    with pytest.raises(BadDataset, match=rf"1 of 6 cases cannot.*\n.*1 fatal.*\nfatal    PANCREAS_0001  {message}"):
+        prepare(root, tmp_path / "out", Preprocessing(window=(340, 70)))
+    data = prepare(root, tmp_path / "out", Preprocessing(window=(340, 70)), skip_bad=True)
+    cases = {name for names in data.split.values() for name in names}
+    assert cases == {f"PANCREAS_{number:04d}" for number in range(2, 7)}
+
+
+def test_a_series_that_cannot_be_listed_is_a_finding_on_its_case(make_pancreas_ct, tmp_path):
     root = make_pancreas_ct()
-    path = next((root / "Pancreas-CT" / "PANCREAS_0002").rglob("*.dcm"))
-    content = path.read_bytes()
-    at = content.index(b"\x02\x00\x10\x00UI") + 8
-    path.write_bytes(content[:at] + b"1.2.840.10008.1.2\0" + content[at + 18 :])
-    start = content.index(b"\x08\x00", at)
-    path.write_bytes(path.read_bytes()[: start + 4] + b"CS" + content[start + 6 :])
-    with pytest.raises(BadDataset, match=r"1 of 6 cases cannot be used(.*\n)*.*PANCREAS_0002  unreadable"):
-        prepare(root, tmp_path / "out", Preprocessing())
+    file = min(next(root.rglob("PANCREAS_0001")).rglob("*.dcm"))
+    edit(file, announce("1.2.840.10008.1.2.1"))
+    assert_only_the_first_is_bad(root, tmp_path, f"unreadable: {file.name} announces the transfer syntax")
+
+
+def test_a_folder_without_a_readable_series_is_a_finding_on_its_case(make_pancreas_ct, tmp_path):
+    root = make_pancreas_ct()
+    for file in next(root.rglob("PANCREAS_0001")).rglob("*.dcm"):
+        file.rename(file.with_suffix("")).write_bytes(b"junk" * 200)
+    assert_only_the_first_is_bad(root, tmp_path, "unreadable: PANCREAS_0001 has files, but no readable DICOM series")
+
+
+@pytest.mark.parametrize(
+    ("voxels", "message"),
+    [
+        (np.zeros((24, 26, 10, 2), "uint8"), r"label_channels: label0001\.nii\.gz has the shape \(24, 26, 10, 2\)"),
+        (np.full((24, 26, 10), 2, "uint8"), r"unknown_label: label0001\.nii\.gz holds \[2\]; expected 0 and 1"),
+        (
+            np.full((24, 26, 10), np.nan, "float32"),
+            r"label_not_finite: label0001\.nii\.gz: 100\.000% of the voxels are NaN",
+        ),
+    ],
+)
+def test_a_label_that_is_none_is_a_finding_on_its_case(make_pancreas_ct, tmp_path, voxels, message):
+    root = make_pancreas_ct()
+    nibabel.save(nibabel.Nifti1Image(voxels, np.diag([-0.8, 0.8, 1.5, 1])), next(root.rglob("label0001.nii.gz")))
+    assert_only_the_first_is_bad(root, tmp_path, message)
 
 
 class Archive(http.server.BaseHTTPRequestHandler):
@@ -286,6 +313,86 @@ def test_series_are_chosen_by_description_and_nothing_is_an_error(tcia_server):
         tcia.list_series("PROSTATEx", "t2_tse_tra", base=tcia_server)
     with pytest.raises(DownloadError, match="did not list"):
         tcia.list_series("Pancreas-CT", base="http://127.0.0.1:9/v1", timeout=1)
+
+
+ENTRY = {"PatientID": "PANCREAS_0001", "SeriesInstanceUID": "1.2.3", "ImageCount": 10}
+
+
+@pytest.mark.parametrize(
+    ("listed", "message"),
+    [
+        (
+            [{**ENTRY, "PatientID": "../../home"}],
+            "expected `PatientID` to be a name of letters.*Received: '../../home'",
+        ),
+        ([{**ENTRY, "PatientID": "/etc"}], "`PatientID`"),
+        ([{**ENTRY, "PatientID": ".."}], "`PatientID`"),
+        ([{**ENTRY, "PatientID": "a\\b"}], "`PatientID`"),
+        ([{**ENTRY, "PatientID": "C:x"}], "`PatientID`"),
+        ([{**ENTRY, "PatientID": None}], "`PatientID`"),
+        ([{**ENTRY, "SeriesInstanceUID": "1.2/../3"}], "expected `SeriesInstanceUID` to be numbers joined by dots"),
+        ([{**ENTRY, "SeriesInstanceUID": "1.2&x=1"}], "`SeriesInstanceUID`"),
+        ([{**ENTRY, "SeriesInstanceUID": ".."}], "`SeriesInstanceUID`"),
+        ([{**ENTRY, "SeriesInstanceUID": "1." * 40 + "1"}], "`SeriesInstanceUID`"),
+        ([{**ENTRY, "ImageCount": "ten"}], "expected `ImageCount` to be a whole number of at least 1"),
+        ([{**ENTRY, "ImageCount": 0}], "`ImageCount`"),
+        ([{**ENTRY, "SeriesDescription": 5}], "`SeriesDescription`"),
+        ([{"PatientID": "P"}], "lacks SeriesInstanceUID, ImageCount"),
+        ([ENTRY, 5], "expected an object"),
+        ({"error": "busy"}, "its answer is no list"),
+        (b"<html>", "its answer is not JSON"),
+        (b"[" * 100_000, "its answer is not JSON"),
+    ],
+)
+def test_what_the_server_lists_cannot_choose_where_files_go(listed, message, tmp_path, monkeypatch):
+    class Answer:
+        content = listed if isinstance(listed, bytes) else json.dumps(listed).encode()
+
+        def raise_for_status(self):
+            pass
+
+    monkeypatch.setattr("requests.get", lambda *arguments, **named: Answer())
+    with pytest.raises(DownloadError, match=f"did not list.*{message}"):
+        tcia.list_series("Pancreas-CT")
+    if isinstance(listed, list):
+        with pytest.raises(ValueError, match=message):
+            tcia.fetch_series(listed[-1], tmp_path / "down", progress=False)
+    assert not (tmp_path / "down").exists()
+
+
+def test_a_series_without_a_description_is_listed(monkeypatch):
+    class Answer:
+        content = json.dumps([{**ENTRY, "SeriesDescription": None}, ENTRY, {**ENTRY, "Extra": 1}]).encode()
+
+        def raise_for_status(self):
+            pass
+
+    monkeypatch.setattr("requests.get", lambda *arguments, **named: Answer())
+    assert len(tcia.list_series("Pancreas-CT")) == 3
+    with pytest.raises(DownloadError, match="no series described as liver"):
+        tcia.list_series("Pancreas-CT", "liver")
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:9/", "http://127.0.0.1:9/..", "http://127.0.0.1:9/a?b=1", "http://x/%2e"]
+)
+def test_an_address_does_not_choose_a_path(url, tmp_path):
+    with pytest.raises(ValueError, match="does not end in a file name"):
+        fetch(url, None, tmp_path / "down", progress=False)
+    assert not (tmp_path / "down").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_said_to_be_so(tmp_path, capsys, monkeypatch):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DownloadError, match=r"a\.zip cannot be written to .*Not a directory"):
+        fetch("http://127.0.0.1:9/a.zip", None, tmp_path / "file" / "down", progress=False)
+
+    def full(*arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(download, "fetch_collection", full)
+    assert download.main(["prostatex", "--to", str(tmp_path)]) == 2
+    assert "No space left on device" in capsys.readouterr().err
 
 
 def test_the_command_leaves_a_folder_that_can_be_prepared(tcia_server, tmp_path, monkeypatch, capsys):
